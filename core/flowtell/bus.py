@@ -1,0 +1,155 @@
+"""The bus: `emit` takes an event from whoever has one, and never raises, blocks on a network or takes a lock.
+
+The journal is opened at the first event, in whatever home the configuration names; nothing happens at import. What is
+attached in process (a recorder, a plugin in a notebook) gets the same struct after the journal has its line.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Final
+
+from flowtell.errors import ConfigError, FlowtellError, JournalUnwritable, MalformedEvent
+from flowtell.events import Event, encode
+from flowtell.journal import Journal, open_journal
+from flowtell.version import VERSION
+
+Sink = Callable[[Event], None]
+
+_RETRY_SECONDS: Final = 5.0
+
+
+class _Bus:
+    """The state of one process. A forked child starts with a fresh journal and the same sinks."""
+
+    def __init__(self) -> None:
+        self.journal: Journal | None = None
+        self.sinks: tuple[Sink, ...] = ()
+        self.dropped = 0
+        self.source = ""
+        self._retry_at = 0.0
+        self._warned: set[str] = set()
+        self._fork_hook_set = False
+
+    def ready(self) -> Journal | None:
+        """The journal, opened when it is not; None while it cannot be."""
+        if self.journal is not None:
+            return self.journal
+        now = time.monotonic()
+        if now < self._retry_at:
+            return None
+        try:
+            return self._open()
+        except FlowtellError as error:
+            self._retry_at = now + _RETRY_SECONDS
+            self.warn_once(error)
+            return None
+
+    def _open(self) -> Journal:
+        from flowtell import config
+
+        try:
+            settings = config.load()
+        except ConfigError as error:  # a slip in the configuration must not stop a flow, and its events go where they can
+            self.warn_once(error)
+            settings = config.load(environ={}, folder="/")
+        journal = open_journal(settings.home, environment=settings["environment"], source=self.source, version=VERSION)
+        journal.unreported = self.dropped
+        if not self._fork_hook_set:
+            import os
+
+            os.register_at_fork(after_in_child=self._forked)
+            self._fork_hook_set = True
+        self.journal = journal
+        return journal
+
+    def _forked(self) -> None:
+        self.journal = None  # its descriptor is closed by the journal's own hook
+        self._retry_at = 0.0
+        self.dropped = 0
+
+    def warn_once(self, error: FlowtellError) -> None:
+        """One line on stderr for each kind of trouble: a flow's output is its own."""
+        if error.code in self._warned:
+            return
+        self._warned.add(error.code)
+        try:
+            sys.stderr.write(f"flowtell: {error} [{error.code}]\n")
+        except (OSError, ValueError, AttributeError):  # stderr closed, or none at all
+            pass
+
+
+_bus: Final = _Bus()
+
+
+def emit(event: Event) -> None:
+    """Write the event into this process's journal. Never raises; what cannot be written is dropped and counted.
+
+    When it returns and the event was not dropped, a `kill -9` of any process loses nothing. From any thread.
+    """
+    try:
+        line = encode(event) + b"\n"
+    except MalformedEvent as error:
+        _bus.dropped += 1
+        _bus.warn_once(error)
+        return
+    journal = _bus.journal or _bus.ready()
+    if journal is None or not journal.write(line):
+        _lost(journal)
+    if _bus.sinks:
+        _deliver(event)
+
+
+def _lost(journal: Journal | None) -> None:
+    _bus.dropped += 1
+    if journal is not None:
+        _bus.warn_once(JournalUnwritable(journal.path, "the file did not take a whole line"))
+
+
+def _deliver(event: Event) -> None:
+    for sink in _bus.sinks:
+        try:
+            sink(event)
+        except Exception as error:
+            _bus.warn_once(FlowtellError(f"{sink!r} raised {type(error).__name__}: {error}"))
+
+
+def dropped() -> int:
+    """Events of this process that no journal took."""
+    return _bus.dropped
+
+
+def warn_once(error: FlowtellError) -> None:
+    """Say on stderr what went wrong with observing, once for each kind in this process."""
+    _bus.warn_once(error)
+
+
+def attach(sink: Sink) -> None:
+    """Hand every event emitted in this process to `sink` too, on the emitting thread: it must be quick and not raise."""
+    _bus.sinks = (*_bus.sinks, sink)
+
+
+def detach(sink: Sink) -> None:
+    _bus.sinks = tuple(other for other in _bus.sinks if other is not sink)
+
+
+def set_source(source: str) -> None:
+    """Name the source that this process's journal speaks for. Before the first event."""
+    _bus.source = source
+
+
+def journal_path() -> str:
+    """Where this process writes, or an empty string before its first event and where it cannot."""
+    return _bus.journal.path if _bus.journal else ""
+
+
+def renew() -> None:
+    """Close the journal; the next event opens another. What was left open in the closed one has crashed."""
+    if _bus.journal is not None:
+        _bus.journal.close()
+        _bus.journal = None
+    _bus._retry_at = 0.0
+    _bus._warned.clear()
+    _bus.dropped = 0

@@ -1,0 +1,229 @@
+"""Configuration: `flowtell.toml` (or `[tool.flowtell]` in `pyproject.toml`), environment over it, arguments over both.
+
+Each setting is declared once, in `SETTINGS`; loading, `config show --sources`, the JSON Schema and the docs read that.
+The flow's process asks for two of them and must stay light, so nothing is parsed where no file is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from flowtell.errors import BadValue, UnknownKey
+
+DAY = 86_400.0
+
+
+class Setting(NamedTuple):
+    """One key: its default, its type by that default, and a line of help. `secret` values are never shown."""
+
+    key: str
+    default: Any
+    help: str
+    secret: bool = False
+    kind: type = str
+
+
+def _text(key: str, default: str, help: str, *, secret: bool = False) -> Setting:
+    return Setting(key, default, help, secret, str)
+
+
+def _number(key: str, default: float, help: str) -> Setting:
+    return Setting(key, default, help, False, float)
+
+
+def _whole(key: str, default: int, help: str) -> Setting:
+    return Setting(key, default, help, False, int)
+
+
+def _switch(key: str, default: bool, help: str) -> Setting:
+    return Setting(key, default, help, False, bool)
+
+
+def _names(key: str, default: tuple[str, ...], help: str) -> Setting:
+    return Setting(key, default, help, False, tuple)
+
+
+SETTINGS: tuple[Setting, ...] = (
+    _text("home", "~/.flowtell", "Folder of journals and of the default store."),
+    _text("store", "", "SQLAlchemy URL of the store; default: flowtell.db in the home.", secret=True),
+    _text("environment", "", "Name of the environment that events carry, such as 'production'."),
+    _text("server.host", "127.0.0.1", "Address the server listens on; any but loopback needs a token."),
+    _whole("server.port", 4727, "Port of the server; 0 takes a free one."),
+    _text("server.token", "", "Bearer token that every request but the health checks must bring.", secret=True),
+    _number("retention.events_days", 30.0, "Days that events are kept in the log."),
+    _number("retention.logs_days", 14.0, "Days that captured logs are kept."),
+    _number("retention.runs_days", 365.0, "Days that runs and lineage are kept."),
+    _names("plugins.enable", (), "Plugins of outsiders to switch on, by name."),
+    _names("plugins.disable", (), "Built-in plugins to switch off, by name."),
+    _number("plugins.deadline_seconds", 30.0, "Seconds that one call of a plugin may take."),
+    _names("capture.redact", ("password", "secret", "token", "key", "credential", "authorization"), "Parameter names whose values are not kept."),
+    _whole("capture.max_value_bytes", 16_384, "Bytes of one encoded parameter value that are kept; beyond that its type and size."),
+)
+
+_BY_KEY = {setting.key: setting for setting in SETTINGS}
+_PLUGIN_TABLE = "plugin"  # [plugin.NAME] holds that plugin's own keys, which only it knows
+_ELSEWHERE = frozenset({"url", "demo", "test_slice"})  # FLOWTELL_* read by others, and by our own tests
+
+
+class Config(Mapping[str, Any]):
+    """All settings by dotted key, each with the place it came from. Immutable; its `repr` hides secrets."""
+
+    def __init__(self, values: dict[str, Any], sources: dict[str, str], plugins: dict[str, dict[str, Any]]) -> None:
+        self._values, self.sources, self._plugins = values, sources, plugins
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Any:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Config({', '.join(f'{key}={self.shown(key)!r}' for key in self)})"
+
+    def shown(self, key: str) -> Any:
+        """The value as it may be printed."""
+        value = self._values[key]
+        return "********" if _BY_KEY[key].secret and value else value
+
+    def plugin(self, name: str) -> dict[str, Any]:
+        """The keys under `[plugin.NAME]`, for that plugin's factory to check."""
+        return dict(self._plugins.get(name, {}))
+
+    @property
+    def home(self) -> str:
+        return os.path.abspath(os.path.expanduser(self._values["home"]))
+
+    @property
+    def store_url(self) -> str:
+        return self._values["store"] or f"sqlite:///{self.home}/flowtell.db"
+
+
+def load(arguments: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, folder: str | None = None) -> Config:
+    """Read the configuration of `folder` (default: the working one, then its parents).
+
+    Raises:
+        UnknownKey: a key that no setting has, with the closest one named.
+        BadValue: a value of the wrong type.
+    """
+    environ = os.environ if environ is None else environ
+    values = {setting.key: setting.default for setting in SETTINGS}
+    sources = dict.fromkeys(values, "default")
+    plugins: dict[str, dict[str, Any]] = {}
+    path = find_file(folder or os.getcwd())
+    if path:
+        _take_file(path, values, sources, plugins)
+    _take_environment(environ, values, sources, plugins)
+    for key, value in (arguments or {}).items():
+        if value is not None:
+            values[key], sources[key] = _checked(key, value, "arguments"), "argument"
+    return Config(values, sources, plugins)
+
+
+def find_file(folder: str) -> str:
+    """The configuration file that holds for `folder`, or an empty string."""
+    while True:
+        for name in ("flowtell.toml", "pyproject.toml"):
+            path = os.path.join(folder, name)
+            if os.path.isfile(path) and (name == "flowtell.toml" or _mentions_flowtell(path)):
+                return path
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return ""
+        folder = parent
+
+
+def _mentions_flowtell(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return b"[tool.flowtell" in file.read(1_000_000)
+    except OSError:
+        return False
+
+
+def _take_file(path: str, values: dict[str, Any], sources: dict[str, str], plugins: dict[str, dict[str, Any]]) -> None:
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            table = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise BadValue("(file)", path, str(error)) from error
+    if path.endswith("pyproject.toml"):
+        table = table.get("tool", {}).get("flowtell", {})
+    for name, keys in table.pop(_PLUGIN_TABLE, {}).items():
+        plugins[name] = dict(keys)
+    for key, value in _flat(table):
+        values[key], sources[key] = _checked(key, value, path), path
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for name, value in table.items():
+        key = f"{prefix}{name}"
+        pairs += _flat(value, f"{key}.") if isinstance(value, dict) else [(key, value)]
+    return pairs
+
+
+def _take_environment(environ: Mapping[str, str], values: dict[str, Any], sources: dict[str, str], plugins: dict[str, dict[str, Any]]) -> None:
+    for variable in sorted(name for name in environ if name.startswith("FLOWTELL_")):
+        key = variable[len("FLOWTELL_") :].lower().replace("__", ".")
+        text, place = environ[variable], f"environment variable {variable}"
+        if key.endswith("_file") and key not in _BY_KEY:
+            key, text = key[:-5], _read_secret(text, place)
+        if key.startswith(f"{_PLUGIN_TABLE}.") and key.count(".") >= 2:
+            _, name, own = key.split(".", 2)
+            plugins.setdefault(name, {})[own] = text
+        elif key not in _ELSEWHERE:
+            values[key], sources[key] = _checked(key, text, place), place
+
+
+def _read_secret(path: str, place: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError as error:
+        raise BadValue(path, place, f"cannot be read ({error.strerror})") from error
+
+
+def _checked(key: str, value: Any, place: str) -> Any:
+    setting = _BY_KEY.get(key)
+    if setting is None:
+        import difflib
+
+        close = difflib.get_close_matches(key, _BY_KEY, n=1, cutoff=0.6)
+        raise UnknownKey(key, place, close[0] if close else "")
+    try:
+        return _CONVERT[setting.kind](value)
+    except (TypeError, ValueError):
+        shown = "it" if setting.secret else repr(value)
+        raise BadValue(key, place, f"{shown} is not {_WORD[setting.kind]}") from None
+
+
+def _to_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    try:
+        return _BOOLEANS[str(value).lower()]
+    except KeyError:
+        raise ValueError(value) from None
+
+
+def _to_names(value: Any) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else list(value)
+    return tuple(str(part).strip() for part in parts if str(part).strip())
+
+
+def _to_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+_CONVERT: dict[type, Any] = {str: _to_text, int: int, float: float, bool: _to_bool, tuple: _to_names}
+_WORD = {str: "text", int: "a whole number", float: "a number", bool: "true or false", tuple: "a list of names"}

@@ -1,0 +1,442 @@
+"""What pages, commands and plugins ask of the store: runs, task runs, logs, flows, and how large it all is.
+
+Each function takes a `read` that runs one SELECT over committed rows, so that a server's page, a command and a plugin's
+`context.read` get the same answers. Every answer is bounded; nothing here sorts a whole table.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+from sqlalchemy import ColumnElement, Row, Select, Table, func, literal_column, or_, select, tuple_
+
+from flowtell.errors import RunNotFound
+from flowtell.events import Failure, RuleData, UpstreamRun
+from flowtell.ids import is_id
+from flowtell.store.tables import counters, cursors, dead_events, events, flows, rejected, runs, task_runs, writers
+
+Read = Callable[[Select[Any]], Sequence[Row[Any]]]
+"""Runs one SELECT: `Store.read`, `Context.read`, or a function around a connection."""
+
+Place = tuple[int | None, str]
+"""Where a run stands in the list of runs, to go on after it."""
+
+COUNTED: Final = 1_000_000
+"""Rows of one table that `store_stats` counts; beyond that it says so."""
+
+TASK_RUNS_COUNTED: Final = 1000
+"""Task runs of one run that `count_task_runs` counts."""
+
+SHORTEST: Final = 4
+"""Digits of an id that must be given to look for it: fewer name half of the store."""
+
+
+# --- what is read -------------------------------------------------------------------------------------------------
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One row. What is unknown is None, or empty for text; moments are µs since the epoch."""
+
+
+class Run(_Record):
+    """A flow run as far as the log tells."""
+
+    id: str
+    flow: str
+    state: str
+    changed: int
+    environment: str = ""
+    source: str = ""
+    deployment: str = ""
+    name: str = ""
+    native_state: str = ""
+    due: int | None = None
+    started: int | None = None
+    ended: int | None = None
+    duration: float | None = None
+    attempts: int = 1
+    cause: str = ""
+    parent_run: str = ""
+    parent_task_run: str = ""
+    root_run: str = ""
+    trace: str = ""
+    tags: tuple[str, ...] = ()
+    parameters: dict[str, Any] = {}
+    version: str = ""
+    error: Failure | None = None
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+    signal: str = ""
+    machine: str = ""
+    pid: int | None = None
+    url: str = ""
+    external_id: str = ""
+    corrections: int = 0
+
+    @property
+    def place(self) -> Place:
+        """Give it as `before` to `list_runs` for the runs that come after this one in the list."""
+        return self.started, self.id
+
+
+class TaskRun(_Record):
+    """A task run as far as the log tells; `run` is empty for a task that ran outside a flow."""
+
+    run: str
+    id: str
+    flow: str
+    task: str
+    state: str
+    changed: int
+    name: str = ""
+    dynamic_key: str = ""
+    map_index: int | None = None
+    native_state: str = ""
+    started: int | None = None
+    ended: int | None = None
+    duration: float | None = None
+    attempts: int = 1
+    upstream: tuple[UpstreamRun, ...] = ()
+    tags: tuple[str, ...] = ()
+    error: Failure | None = None
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+    url: str = ""
+    corrections: int = 0
+
+
+class TaskRunCount(_Record):
+    """How many task runs a run has, and how many of them have ended; at most `TASK_RUNS_COUNTED` are counted."""
+
+    total: int = 0
+    ended: int = 0
+
+
+class LogLine(_Record):
+    """One captured log record."""
+
+    seq: int
+    time: int
+    message: str
+    run: str = ""
+    task_run: str = ""
+    task: str = ""
+    level: str = "INFO"
+    logger: str = ""
+    file: str = ""
+    line: int = 0
+
+
+class Flow(_Record):
+    """A flow as it was last declared in one environment."""
+
+    flow: str
+    environment: str
+    declared: int | None = None
+    version: str = ""
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    rules: tuple[RuleData, ...] = ()
+    code: dict[str, Any] = {}
+    source: str = ""
+
+
+class Cursor(_Record):
+    """How far in the log one plugin has got."""
+
+    plugin: str
+    seq: int
+    lag_events: int
+    moved: int
+    dead_events: int = 0
+
+
+class Count(_Record):
+    """A bounded count of rows: `more` says that there are others."""
+
+    rows: int
+    more: bool = False
+
+
+class StoreStats(_Record):
+    """How much the store holds, and how far its readers are."""
+
+    head: int
+    """`seq` of the newest event."""
+    oldest: int | None = None
+    """When the log took the oldest event that it still has, in µs."""
+    tables: dict[str, Count] = {}
+    writers: int = 0
+    """Journals and other writers that the log has met."""
+    live_writers: int = 0
+    rejected: int = 0
+    dropped: int = 0
+    cursors: tuple[Cursor, ...] = ()
+    counters: dict[str, int] = {}
+
+
+# --- runs ---------------------------------------------------------------------------------------------------------
+
+
+def list_runs(
+    read: Read,
+    *,
+    flow: str = "",
+    state: Iterable[str] = (),
+    environment: str = "",
+    text: str = "",
+    since: int | None = None,
+    until: int | None = None,
+    limit: int = 100,
+    before: Place | None = None,
+) -> list[Run]:
+    """Up to `limit` runs by their start, newest first; those whose start is unknown come last.
+
+    Walks an index in that order and stops at the limit; a filter that matches next to nothing walks far.
+
+    Args:
+        text: part of a flow's or run's name, or the beginning of an id; upper and lower case are the same.
+        since: only runs that started at or after it, in µs.
+        until: only runs that started before it.
+        before: the `place` of the last run of the page before this one.
+    """
+    wanted = select(*_columns(runs, Run)).where(*_filters(flow, tuple(state), environment, text)).limit(limit)
+    found: list[Run] = []
+    if before is None or before[0] is not None:
+        found = _started(read, wanted, since, until, before)
+    if len(found) < limit and since is None and until is None:
+        found += _never_started(read, wanted.limit(limit - len(found)), before)
+    return found
+
+
+def _started(read: Read, wanted: Select[Any], since: int | None, until: int | None, before: Place | None) -> list[Run]:
+    start = runs.c.started
+    wanted = wanted.where(start.is_not(None) if since is None else start >= since)
+    if until is not None:
+        wanted = wanted.where(start < until)
+    if before is not None:
+        wanted = wanted.where(tuple_(start, runs.c.id) < before)
+    return [_record(Run, row) for row in read(wanted.order_by(start.desc(), runs.c.id.desc()))]
+
+
+def _never_started(read: Read, wanted: Select[Any], before: Place | None) -> list[Run]:
+    wanted = wanted.where(runs.c.started.is_(None))
+    if before is not None and before[0] is None:
+        wanted = wanted.where(runs.c.id < before[1])
+    return [_record(Run, row) for row in read(wanted.order_by(runs.c.id.desc()))]
+
+
+def _filters(flow: str, state: tuple[str, ...], environment: str, text: str) -> list[ColumnElement[bool]]:
+    filters: list[ColumnElement[bool]] = []
+    if flow:
+        filters.append(runs.c.flow == flow)
+    if state:
+        filters.append(runs.c.state.in_(state))
+    if environment:
+        filters.append(runs.c.environment == environment)
+    if text:
+        names = (column.icontains(text, autoescape=True) for column in (runs.c.flow, runs.c.name))
+        filters.append(or_(*names, runs.c.id.startswith(text.lower(), autoescape=True)))
+    return filters
+
+
+def count_states(read: Read, since: int) -> dict[str, int]:
+    """How many runs that started at or after `since` (µs) are in each state; states that none is in are absent."""
+    rows = read(select(runs.c.state, func.count()).where(runs.c.started >= since).group_by(runs.c.state))
+    return {state: count for state, count in rows}
+
+
+# --- one run ------------------------------------------------------------------------------------------------------
+
+
+def get_run(read: Read, wanted: str) -> Run:
+    """The run with this id: its own, its span's (the last 16 digits) or its trace's, or what begins just one of them.
+
+    A trace stands for its outermost run. At least four digits; dashes are passed over.
+
+    Raises:
+        RunNotFound: none has it, or several begin with it (`found` says how many, two for "two or more").
+    """
+    digits = wanted.strip().lower().replace("-", "")
+    if len(digits) < SHORTEST or digits.strip(string.hexdigits):
+        raise RunNotFound(wanted)
+    for candidates in (_by_id, _by_span, _by_trace):
+        ids = candidates(read, digits)
+        if len(ids) > 1:
+            raise RunNotFound(wanted, found=len(ids))
+        if ids:
+            return _record(Run, read(select(*_columns(runs, Run)).where(runs.c.id == ids[0]))[0])
+    raise RunNotFound(wanted)
+
+
+def _by_id(read: Read, digits: str) -> list[str]:
+    beyond = digits + "g"  # sorts after every id that begins with these digits
+    ids = select(runs.c.id).where(runs.c.id >= digits, runs.c.id < beyond).limit(2)
+    return [row.id for row in read(ids)]
+
+
+def _by_span(read: Read, digits: str) -> list[str]:
+    # Reads an index from end to end, about 0.1 s for a million runs: rarer and cheaper than one more index.
+    ids = select(runs.c.id).where(func.substr(runs.c.id, 17, len(digits)) == digits).limit(2)
+    return [row.id for row in read(ids)] if len(digits) <= 16 else []
+
+
+def _by_trace(read: Read, digits: str) -> list[str]:
+    """Only a trace that the caller brought gets here: every other one is the id of its outermost run."""
+    beyond = digits + "g"
+    of_trace = select(runs.c.trace).where(runs.c.trace >= digits, runs.c.trace < beyond).distinct().limit(2)
+    traces = [row.trace for row in read(of_trace)]
+    if len(traces) != 1:
+        return traces
+    first = select(runs.c.id).where(runs.c.trace == traces[0]).order_by(runs.c.root_run.is_not(None), runs.c.first_seq).limit(1)
+    return [row.id for row in read(first)]
+
+
+def list_task_runs(read: Read, run: str, limit: int = 1000) -> list[TaskRun]:
+    """The first `limit` task runs of a run, in the order in which they were made."""
+    wanted = select(*_columns(task_runs, TaskRun)).where(task_runs.c.run == run).order_by(task_runs.c.id).limit(limit)
+    return [_record(TaskRun, row) for row in read(wanted)]
+
+
+def count_task_runs(read: Read, ids: Sequence[str]) -> dict[str, TaskRunCount]:
+    """How many task runs each of these runs has; a run that has none is there too."""
+    if not ids:
+        return {}
+    counted = select(task_runs.c.ended).where(task_runs.c.run == runs.c.id).limit(TASK_RUNS_COUNTED).correlate(runs).subquery()
+    total, ended = (select(func.count(column)).select_from(counted).scalar_subquery() for column in (literal_column("1"), counted.c.ended))
+    rows = read(select(runs.c.id, total.label("total"), ended.label("ended")).where(runs.c.id.in_(ids)))
+    return dict.fromkeys(ids, TaskRunCount()) | {row.id: TaskRunCount(total=row.total, ended=row.ended) for row in rows}
+
+
+# --- logs ---------------------------------------------------------------------------------------------------------
+
+
+class _LogBody(msgspec.Struct, frozen=True):
+    """The fields of `log.recorded` that are no columns of the log."""
+
+    message: str = ""
+    level: str = "INFO"
+    logger: str = ""
+    file: str = ""
+    line: int = 0
+
+
+_IS_LOG = events.c.type == literal_column("'log.recorded'")  # a bound value would not match the index's condition
+_decode_body = msgspec.json.Decoder(_LogBody).decode
+
+
+def list_logs(read: Read, run: str, after: int = 0, limit: int = 1000) -> list[LogLine]:
+    """Up to `limit` log records of a run and its task runs with `seq > after`, in log order."""
+    wanted = _logs_of(run).where(events.c.seq > after).order_by(events.c.seq).limit(limit)
+    return [_log_line(row) for row in read(wanted)]
+
+
+def last_logs(read: Read, run: str, limit: int = 20) -> list[LogLine]:
+    """The newest `limit` log records of a run, oldest of them first."""
+    return [_log_line(row) for row in read(_logs_of(run).order_by(events.c.seq.desc()).limit(limit))][::-1]
+
+
+def _logs_of(run: str) -> Select[Any]:
+    return select(events.c.seq, events.c.time, events.c.run, events.c.task_run, events.c.task, events.c.data).where(
+        _IS_LOG, events.c.run == run
+    )
+
+
+def _log_line(row: Row[Any]) -> LogLine:
+    fields = {name: value for name, value in row._mapping.items() if value is not None and name != "data"}
+    return LogLine(**fields, **msgspec.structs.asdict(_decode_body(row.data)))
+
+
+# --- flows and the store ------------------------------------------------------------------------------------------
+
+
+def list_flows(read: Read, limit: int = 1000) -> list[Flow]:
+    """Up to `limit` declared flows by name, one for each environment."""
+    wanted = select(*_columns(flows, Flow)).order_by(flows.c.flow, flows.c.environment).limit(limit)
+    return [_record(Flow, row) for row in read(wanted)]
+
+
+def store_stats(read: Read) -> StoreStats:
+    """How much the store holds. Counts to a million and no further."""
+    head = _value(read, select(func.max(events.c.seq))) or 0
+    met, live, dropped = read(
+        select(func.count(), func.count().filter(writers.c.ended.is_(None)), func.coalesce(func.sum(writers.c.dropped), 0))
+    )[0]
+    return StoreStats(
+        head=head,
+        oldest=_value(read, select(events.c.received).order_by(events.c.seq).limit(1)),
+        tables={table.name: _count(read, table) for table in (events, runs, task_runs, flows)},
+        writers=met,
+        live_writers=live,
+        dropped=dropped,
+        rejected=_count(read, rejected).rows,
+        cursors=_cursors(read, head),
+        counters={row.name: row.value for row in read(select(counters.c.name, counters.c.value).limit(1000))},
+    )
+
+
+def _cursors(read: Read, head: int) -> tuple[Cursor, ...]:
+    dead = dict(read(select(dead_events.c.plugin, func.count()).group_by(dead_events.c.plugin)))  # type: ignore[arg-type]
+    rows = read(select(cursors.c.plugin, cursors.c.seq, cursors.c.moved).order_by(cursors.c.plugin))
+    return tuple(
+        Cursor(plugin=row.plugin, seq=row.seq, lag_events=max(head - row.seq, 0), moved=row.moved, dead_events=dead.get(row.plugin, 0))
+        for row in rows
+    )
+
+
+def _count(read: Read, table: Table) -> Count:
+    some = select(literal_column("1")).select_from(table).limit(COUNTED + 1).subquery()
+    rows = _value(read, select(func.count()).select_from(some))
+    return Count(rows=min(rows, COUNTED), more=rows > COUNTED)
+
+
+def _value(read: Read, statement: Select[Any]) -> Any:
+    rows = read(statement)
+    return rows[0][0] if rows else None
+
+
+# --- rows as records ----------------------------------------------------------------------------------------------
+
+_Kind = TypeVar("_Kind", bound=_Record)
+
+_JSON_COLUMNS: Final = frozenset({"tags", "parameters", "error", "upstream", "owners", "rules", "code"})
+_decode_json = msgspec.json.Decoder().decode
+
+
+def _columns(table: Table, kind: type[_Record]) -> list[ColumnElement[Any]]:
+    return [table.c[name] for name in kind.__struct_fields__]
+
+
+def _record(kind: type[_Kind], row: Row[Any]) -> _Kind:
+    """A row as its struct: an unknown value takes the field's default, JSON is decoded."""
+    fields = {name: value for name, value in row._mapping.items() if value is not None}
+    for name in _JSON_COLUMNS & fields.keys():
+        fields[name] = _decode_json(fields[name])
+    return msgspec.convert(fields, kind)
+
+
+__all__ = [
+    "Count",
+    "Cursor",
+    "Flow",
+    "LogLine",
+    "Place",
+    "Read",
+    "Run",
+    "StoreStats",
+    "TaskRun",
+    "TaskRunCount",
+    "count_states",
+    "count_task_runs",
+    "get_run",
+    "last_logs",
+    "list_flows",
+    "list_logs",
+    "list_runs",
+    "list_task_runs",
+    "store_stats",
+]

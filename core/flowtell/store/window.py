@@ -1,0 +1,51 @@
+"""The newest decoded events in memory, shared by every runner at the tail, so that only one who is behind reads the log."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from flowtell.events import Event
+
+
+class Window:
+    """Bounded, newest last. Batches are put in commit order; each holds consecutive `seq`."""
+
+    def __init__(self, limit: int = 20_000) -> None:
+        self._limit = limit
+        self._batches: deque[tuple[int, Sequence[Event]]] = deque()
+        self._held = 0
+        self._changed = threading.Condition()
+        self.head = 0
+
+    def put(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        with self._changed:
+            self._batches.append((events[0].seq, events))
+            self._held += len(events)
+            self.head = events[-1].seq
+            while self._held > self._limit and len(self._batches) > 1:
+                self._held -= len(self._batches.popleft()[1])
+            self._changed.notify_all()
+
+    def after(self, seq: int) -> Sequence[Event] | None:
+        """The batch that follows `seq`; empty at the tail; None where the window no longer reaches back that far."""
+        with self._changed:
+            if seq >= self.head:
+                return ()
+            for first, events in self._batches:
+                if first <= seq + 1 <= events[-1].seq:
+                    return events if first == seq + 1 else events[seq + 1 - first :]
+        return None
+
+    def wait(self, seq: int, seconds: float) -> None:
+        """Until there is something after `seq`, or the time is over, or `wake` is called."""
+        with self._changed:
+            if self.head <= seq:
+                self._changed.wait(seconds)
+
+    def wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
