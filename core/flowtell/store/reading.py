@@ -15,7 +15,6 @@ from sqlalchemy import ColumnElement, Row, Select, Table, func, literal_column, 
 
 from flowtell.errors import RunNotFound
 from flowtell.events import Failure, RuleData, UpstreamRun
-from flowtell.ids import is_id
 from flowtell.store.tables import counters, cursors, dead_events, events, flows, rejected, runs, task_runs, writers
 
 Read = Callable[[Select[Any]], Sequence[Row[Any]]]
@@ -41,7 +40,7 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One row. What is unknown is None, or empty for text; moments are µs since the epoch."""
 
 
-class Run(_Record):
+class Run(_Record, frozen=True):
     """A flow run as far as the log tells."""
 
     id: str
@@ -82,7 +81,7 @@ class Run(_Record):
         return self.started, self.id
 
 
-class TaskRun(_Record):
+class TaskRun(_Record, frozen=True):
     """A task run as far as the log tells; `run` is empty for a task that ran outside a flow."""
 
     run: str
@@ -108,14 +107,14 @@ class TaskRun(_Record):
     corrections: int = 0
 
 
-class TaskRunCount(_Record):
+class TaskRunCount(_Record, frozen=True):
     """How many task runs a run has, and how many of them have ended; at most `TASK_RUNS_COUNTED` are counted."""
 
     total: int = 0
     ended: int = 0
 
 
-class LogLine(_Record):
+class LogLine(_Record, frozen=True):
     """One captured log record."""
 
     seq: int
@@ -130,7 +129,7 @@ class LogLine(_Record):
     line: int = 0
 
 
-class Flow(_Record):
+class Flow(_Record, frozen=True):
     """A flow as it was last declared in one environment."""
 
     flow: str
@@ -145,7 +144,7 @@ class Flow(_Record):
     source: str = ""
 
 
-class Cursor(_Record):
+class Cursor(_Record, frozen=True):
     """How far in the log one plugin has got."""
 
     plugin: str
@@ -155,14 +154,14 @@ class Cursor(_Record):
     dead_events: int = 0
 
 
-class Count(_Record):
+class Count(_Record, frozen=True):
     """A bounded count of rows: `more` says that there are others."""
 
     rows: int
     more: bool = False
 
 
-class StoreStats(_Record):
+class StoreStats(_Record, frozen=True):
     """How much the store holds, and how far its readers are."""
 
     head: int
@@ -246,8 +245,8 @@ def _filters(flow: str, state: tuple[str, ...], environment: str, text: str) -> 
 
 def count_states(read: Read, since: int) -> dict[str, int]:
     """How many runs that started at or after `since` (µs) are in each state; states that none is in are absent."""
-    rows = read(select(runs.c.state, func.count()).where(runs.c.started >= since).group_by(runs.c.state))
-    return {state: count for state, count in rows}
+    rows = read(select(runs.c.state, func.count().label("runs")).where(runs.c.started >= since).group_by(runs.c.state))
+    return {row.state: row.runs for row in rows}
 
 
 # --- one run ------------------------------------------------------------------------------------------------------
@@ -292,7 +291,8 @@ def _by_trace(read: Read, digits: str) -> list[str]:
     traces = [row.trace for row in read(of_trace)]
     if len(traces) != 1:
         return traces
-    first = select(runs.c.id).where(runs.c.trace == traces[0]).order_by(runs.c.root_run.is_not(None), runs.c.first_seq).limit(1)
+    outermost_first = (runs.c.root_run.is_not(None), runs.c.first_seq)
+    first = select(runs.c.id).where(runs.c.trace == traces[0]).order_by(*outermost_first).limit(1)
     return [row.id for row in read(first)]
 
 
@@ -306,10 +306,13 @@ def count_task_runs(read: Read, ids: Sequence[str]) -> dict[str, TaskRunCount]:
     """How many task runs each of these runs has; a run that has none is there too."""
     if not ids:
         return {}
-    counted = select(task_runs.c.ended).where(task_runs.c.run == runs.c.id).limit(TASK_RUNS_COUNTED).correlate(runs).subquery()
-    total, ended = (select(func.count(column)).select_from(counted).scalar_subquery() for column in (literal_column("1"), counted.c.ended))
-    rows = read(select(runs.c.id, total.label("total"), ended.label("ended")).where(runs.c.id.in_(ids)))
-    return dict.fromkeys(ids, TaskRunCount()) | {row.id: TaskRunCount(total=row.total, ended=row.ended) for row in rows}
+    of_run = select(task_runs.c.ended).where(task_runs.c.run == runs.c.id).correlate(runs)
+    some = of_run.limit(TASK_RUNS_COUNTED).subquery()
+    total = select(func.count()).select_from(some).scalar_subquery().label("total")
+    ended = select(func.count(some.c.ended)).scalar_subquery().label("ended")
+    rows = read(select(runs.c.id, total, ended).where(runs.c.id.in_(ids)))
+    found = {row.id: TaskRunCount(total=row.total, ended=row.ended) for row in rows}
+    return dict.fromkeys(ids, TaskRunCount()) | found
 
 
 # --- logs ---------------------------------------------------------------------------------------------------------
@@ -363,28 +366,32 @@ def list_flows(read: Read, limit: int = 1000) -> list[Flow]:
 def store_stats(read: Read) -> StoreStats:
     """How much the store holds. Counts to a million and no further."""
     head = _value(read, select(func.max(events.c.seq))) or 0
-    met, live, dropped = read(
-        select(func.count(), func.count().filter(writers.c.ended.is_(None)), func.coalesce(func.sum(writers.c.dropped), 0))
-    )[0]
+    live = func.count().filter(writers.c.ended.is_(None))
+    met: Select[Any] = select(
+        func.count().label("all"), live.label("live"), func.sum(writers.c.dropped).label("dropped")
+    )
+    met_writers = read(met)[0]
     return StoreStats(
         head=head,
         oldest=_value(read, select(events.c.received).order_by(events.c.seq).limit(1)),
         tables={table.name: _count(read, table) for table in (events, runs, task_runs, flows)},
-        writers=met,
-        live_writers=live,
-        dropped=dropped,
+        writers=met_writers.all,
+        live_writers=met_writers.live,
+        dropped=met_writers.dropped or 0,
         rejected=_count(read, rejected).rows,
         cursors=_cursors(read, head),
         counters={row.name: row.value for row in read(select(counters.c.name, counters.c.value).limit(1000))},
     )
 
 
+_DEAD_BY_PLUGIN = select(dead_events.c.plugin, func.count().label("number")).group_by(dead_events.c.plugin)
+
+
 def _cursors(read: Read, head: int) -> tuple[Cursor, ...]:
-    dead = dict(read(select(dead_events.c.plugin, func.count()).group_by(dead_events.c.plugin)))  # type: ignore[arg-type]
+    dead = {row.plugin: row.number for row in read(_DEAD_BY_PLUGIN)}
     rows = read(select(cursors.c.plugin, cursors.c.seq, cursors.c.moved).order_by(cursors.c.plugin))
     return tuple(
-        Cursor(plugin=row.plugin, seq=row.seq, lag_events=max(head - row.seq, 0), moved=row.moved, dead_events=dead.get(row.plugin, 0))
-        for row in rows
+        Cursor(**row._mapping, lag_events=max(head - row.seq, 0), dead_events=dead.get(row.plugin, 0)) for row in rows
     )
 
 
@@ -413,7 +420,7 @@ def _columns(table: Table, kind: type[_Record]) -> list[ColumnElement[Any]]:
 
 def _record(kind: type[_Kind], row: Row[Any]) -> _Kind:
     """A row as its struct: an unknown value takes the field's default, JSON is decoded."""
-    fields = {name: value for name, value in row._mapping.items() if value is not None}
+    fields = {name: value for name, value in zip(kind.__struct_fields__, row, strict=True) if value is not None}
     for name in _JSON_COLUMNS & fields.keys():
         fields[name] = _decode_json(fields[name])
     return msgspec.convert(fields, kind)
