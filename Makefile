@@ -1,0 +1,92 @@
+# Everything a checkout needs. uv is used where there is one, else venv and pip.
+#   make demo                        look at it; ARGS="--once" ends by itself
+#   make install test check          work on it
+#   make test PYTHON=python3.13 VENV=.venv-3.13
+
+PYTHON ?=
+VENV ?= .venv
+ARGS ?=
+
+BIN = $(VENV)/bin
+FOLDERS = core exporters lineage alerts dashboard sources
+EDITABLE = $(FOLDERS:%=-e ./%)
+PROJECTS = $(FOLDERS:%=%/pyproject.toml)
+UV := $(shell command -v uv 2>/dev/null)
+ifneq ($(UV),)
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python --build-constraints constraints.txt
+else
+INSTALL = PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow test-all check bench schemas docs constraints build clean
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
+
+install: $(VENV)/.installed-dev  ## the six distributions, editable, with the tools to test and check them
+
+demo: $(VENV)/.installed  ## the tour: example pipelines with everything on
+	$(BIN)/flowtell demo $(ARGS)
+
+test: install  ## all tests but the slow ones
+	$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+
+test-slow: install  ## the slow tests alone; none yet is no failure
+	$(BIN)/python -m pytest -n 2 -m slow $(ARGS) || [ $$? = 5 ]
+
+test-all: install  ## all tests
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: install  ## style, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	@if [ -d tests/typing ]; then set -ex; $(BIN)/mypy tests/typing; PATH="$(CURDIR)/$(BIN):$$PATH" pyright; fi
+	$(BIN)/lint-imports --no-logo
+
+bench: install  ## the budgets
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+schemas: install  ## write the JSON schemas of events and configuration
+	$(BIN)/python -m flowtell.schemas $(ARGS)
+
+# docs: nothing is generated yet. When docs_tools exists:
+#	$(BIN)/python -m docs_tools $(ARGS)
+docs:
+	@echo "docs/ is plain Markdown: nothing to build"
+
+# Names and versions only, for every Python from 3.11 on: no hashes, addresses or paths.
+constraints:  ## resolve constraints.txt anew, with uv
+	@test -n "$(UV)" || { echo "make constraints needs uv" >&2; exit 1; }
+	printf '%s\n' $(FOLDERS:%='-e ./%') | $(UV) pip compile - requirements-dev.txt --universal --python-version 3.11 \
+		--upgrade --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet \
+		| grep -E '^[A-Za-z0-9._-]+==' > constraints.txt.new
+	mv constraints.txt.new constraints.txt
+
+build: install  ## wheels and source distributions, into dist/
+	for folder in $(FOLDERS); do $(BIN)/python -m build --outdir dist $$folder || exit 1; done
+
+clean:  ## caches and builds; the environment stays
+	rm -rf dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find $(FOLDERS) tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# Installed again only when what is asked for has changed.
+$(VENV)/.installed-dev: $(PROJECTS) constraints.txt requirements-dev.txt | $(BIN)/python
+	$(INSTALL) -c constraints.txt $(EDITABLE) -r requirements-dev.txt
+	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed: $(PROJECTS) constraints.txt | $(BIN)/python
+	$(INSTALL) -c constraints.txt $(EDITABLE)
+	@touch $@
+
+$(BIN)/python:
+	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		echo "$(VENV): $$("$$python" --version)"; \
+		if [ -n "$(UV)" ]; then exec $(UV) venv --quiet --python "$$python" $(VENV); fi; \
+		"$$python" -m venv $(VENV) && exit 0; \
+		rm -rf $(VENV); \
+	done; \
+	echo "No Python from 3.11 on that can make an environment. On Debian: apt-get install python3-venv" >&2; \
+	exit 1

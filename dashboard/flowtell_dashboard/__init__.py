@@ -1,0 +1,1 @@
+"""The web pages of flowtell: what runs, what ran, and one page for each run."""

@@ -1,0 +1,1 @@
+"""Exporters for flowtell: Prometheus metrics and JSON lines."""

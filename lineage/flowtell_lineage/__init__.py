@@ -1,0 +1,1 @@
+"""Asset lineage for flowtell: the asset graph, OpenLineage out and in."""

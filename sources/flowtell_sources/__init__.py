@@ -1,0 +1,1 @@
+"""Sources for flowtell: observe commands, Prefect and other schedulers without rewriting them."""

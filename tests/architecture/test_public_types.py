@@ -1,0 +1,36 @@
+"""What a type checker knows of the public names."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize("package", ["flowtell"])
+def test_every_public_name_has_a_known_type(package):
+    """Pyright, looking at the installed package as an editor does, finds no name whose type it cannot tell.
+
+    Attributes that take the type of an annotated parameter count as known, though pyright would like it repeated.
+    """
+    python = Path(sys.executable)
+    result = subprocess.run(
+        [python, "-m", "pyright", "--verifytypes", package, "--ignoreexternal", "--outputjson"],
+        env={**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    symbols = json.loads(result.stdout)["typeCompleteness"]["symbols"]
+    unknown = [
+        f"{symbol['name']}: {diagnostic['message']}"
+        for symbol in symbols
+        if symbol["isExported"] and not symbol["isTypeKnown"] and not symbol["isTypeAmbiguous"]
+        for diagnostic in symbol["diagnostics"]
+    ]
+    assert symbols, result.stdout
+    assert not unknown, "\n".join(unknown)

@@ -1,0 +1,102 @@
+"""What holds for every test: a home of its own, nothing taken from outside, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# A bounded slice of the slow tests: fewer rounds, and no new slow test once the seconds are over.
+SLICE = os.environ.get("FLOWTELL_TEST_SLICE", "all")
+SLICE_SECONDS = float(os.environ.get("FLOWTELL_TEST_SECONDS", "inf"))
+STARTED = time.monotonic()
+
+FROM_OUTSIDE = ("FLOWTELL_", "OTEL_", "TRACEPARENT", "TRACESTATE", "BAGGAGE")
+KEPT_BY_PYTHON = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver")
+GRACE_SECONDS = 2.0
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a slow test that would start after the slice's time."""
+    if item.get_closest_marker("slow") and time.monotonic() - STARTED > SLICE_SECONDS:
+        pytest.skip(f"the slice's {SLICE_SECONDS:.0f} s are over")
+
+
+@pytest.fixture(scope="session")
+def rounds() -> Callable[..., int]:
+    """How often a test that kills or floods repeats itself: `rounds(full=100, ci=10)`."""
+    return lambda *, full, ci: ci if SLICE == "ci" else full
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A FLOWTELL_HOME that exists and is empty; no other setting comes in from outside.
+
+    What this process emits goes there too: a journal that the test made it open is closed with the home.
+    """
+    for name in list(os.environ):
+        if name.startswith(FROM_OUTSIDE):
+            monkeypatch.delenv(name)
+    path = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("FLOWTELL_HOME", str(path))
+    yield path
+    if bus := sys.modules.get("flowtell.bus"):
+        bus.renew()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(home: Path) -> Iterator[None]:
+    """Fail a test that leaves a thread or a process behind, and end the process.
+
+    Daemon threads may stay, as they hold nobody's exit up. Processes are found where there is /proc: children of this
+    one, and whoever carries the test's home in its environment, because a grandchild may have lost its parent.
+    """
+    threads, processes = _threads(), _processes(home)
+    yield
+    deadline = time.monotonic() + GRACE_SECONDS
+    while (left := (_threads() - threads, _processes(home) - processes)) != (set(), set()):
+        if time.monotonic() > deadline:
+            _fail(*left)
+        time.sleep(0.02)
+
+
+def _threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if not thread.daemon}
+
+
+def _processes(home: Path) -> set[int]:
+    numbers = (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
+    return {number for number in numbers if _belongs_here(number, os.fsencode(f"FLOWTELL_HOME={home}"))}
+
+
+def _belongs_here(process: int, setting: bytes) -> bool:
+    try:
+        state, parent = Path(f"/proc/{process}/stat").read_bytes().rpartition(b") ")[2].split()[:2]
+        if state == b"Z" or process == os.getpid():
+            return False
+        if int(parent) == os.getpid():
+            return not any(name in _command(process) for name in KEPT_BY_PYTHON)
+        return setting in Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+    except OSError:  # ended meanwhile, or somebody else's
+        return False
+
+
+def _command(process: int) -> bytes:
+    return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").strip()
+
+
+def _fail(threads: set[threading.Thread], processes: set[int]) -> None:
+    names = [f"thread {thread.name}" for thread in threads]
+    for process in processes:
+        names.append(f"process {process}: {_command(process).decode(errors='replace')}")
+        os.kill(process, signal.SIGKILL)
+    pytest.fail(f"left behind: {'; '.join(names)}", pytrace=False)
