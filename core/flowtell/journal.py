@@ -175,6 +175,10 @@ def _remove_quietly(path: str) -> None:
         pass
 
 
+def encode_header(header: Header) -> str:
+    return msgspec.json.encode(header).decode()
+
+
 def decode_header(line: bytes) -> Header | None:
     """The header on a journal's first line, or None where that is no header of a format this reader knows."""
     try:

@@ -367,17 +367,16 @@ def store_stats(read: Read) -> StoreStats:
     """How much the store holds. Counts to a million and no further."""
     head = _value(read, select(func.max(events.c.seq))) or 0
     live = func.count().filter(writers.c.ended.is_(None))
-    met: Select[Any] = select(
-        func.count().label("all"), live.label("live"), func.sum(writers.c.dropped).label("dropped")
+    met = _row(
+        read, select(func.count().label("all"), live.label("live"), func.sum(writers.c.dropped).label("dropped"))
     )
-    met_writers = read(met)[0]
     return StoreStats(
         head=head,
         oldest=_value(read, select(events.c.received).order_by(events.c.seq).limit(1)),
         tables={table.name: _count(read, table) for table in (events, runs, task_runs, flows)},
-        writers=met_writers.all,
-        live_writers=met_writers.live,
-        dropped=met_writers.dropped or 0,
+        writers=met.all,
+        live_writers=met.live,
+        dropped=met.dropped or 0,
         rejected=_count(read, rejected).rows,
         cursors=_cursors(read, head),
         counters={row.name: row.value for row in read(select(counters.c.name, counters.c.value).limit(1000))},
@@ -399,6 +398,10 @@ def _count(read: Read, table: Table) -> Count:
     some = select(literal_column("1")).select_from(table).limit(COUNTED + 1).subquery()
     rows = _value(read, select(func.count()).select_from(some))
     return Count(rows=min(rows, COUNTED), more=rows > COUNTED)
+
+
+def _row(read: Read, statement: Select[Any, Any, Any]) -> Row[Any]:
+    return read(statement)[0]
 
 
 def _value(read: Read, statement: Select[Any]) -> Any:

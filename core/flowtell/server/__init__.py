@@ -1,0 +1,1 @@
+"""The server wing: what `flowtell up` and the reading commands run."""

@@ -1,0 +1,130 @@
+"""Which plugins there are, which of them are on, and why one is refused.
+
+Built-in plugins are those of flowtell's own distributions: on unless switched off. An outsider's is on when
+`plugins.enable` names it. Nothing is imported for a plugin that is off.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
+
+import msgspec
+
+from flowtell.config import Config
+from flowtell.errors import FlowtellError, PluginRefused
+from flowtell.plugin import API_VERSION, Factory, Plugin
+from flowtell.runner import Runner
+from flowtell.store.store import Store
+
+GROUP: Final = "flowtell.plugins"
+OWN_DISTRIBUTIONS: Final = frozenset(
+    {"flowtell", "flowtell-exporters", "flowtell-lineage", "flowtell-alerts", "flowtell-dashboard", "flowtell-sources"}
+)
+
+
+class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A plugin that is installed."""
+
+    name: str
+    distribution: str = ""
+    version: str = ""
+    built_in: bool = False
+    enabled: bool = False
+    problem: str = ""
+    entry: EntryPoint | None = None
+
+    def load(self) -> Factory:
+        """Its factory, imported now.
+
+        Raises:
+            PluginRefused: it cannot be imported, or is nothing that can be called.
+        """
+        assert self.entry is not None
+        try:
+            factory = self.entry.load()
+        except Exception as error:
+            raise PluginRefused(self.name, self.distribution, f"{self.entry.value} cannot be imported ({type(error).__name__}: {error})") from error
+        if not callable(factory):
+            raise PluginRefused(self.name, self.distribution, f"{self.entry.value} is no factory: it cannot be called")
+        return factory  # type: ignore[no-any-return]
+
+
+def discover(config: Config) -> Sequence[PluginSpec]:
+    """Every installed plugin, by name."""
+    specs = sorted((_spec(entry, config) for entry in entry_points(group=GROUP)), key=lambda spec: (spec.name, spec.distribution))
+    taken = Counter(spec.name for spec in specs)
+    return [_clash(spec) if taken[spec.name] > 1 else spec for spec in specs]
+
+
+def _spec(entry: EntryPoint, config: Config) -> PluginSpec:
+    distribution = entry.dist.name if entry.dist else ""
+    built_in = distribution in OWN_DISTRIBUTIONS
+    enabled = entry.name not in config["plugins.disable"] and (built_in or entry.name in config["plugins.enable"])
+    version = entry.dist.version if entry.dist else ""
+    return PluginSpec(name=entry.name, distribution=distribution, version=version, built_in=built_in, enabled=enabled, entry=entry)
+
+
+def _clash(spec: PluginSpec) -> PluginSpec:
+    if spec.built_in:
+        return spec
+    problem = f"the name '{spec.name}' is taken by another distribution"
+    return msgspec.structs.replace(spec, enabled=False, problem=problem)
+
+
+def make_runners(config: Config, store: Store, clock: object = None, *, effects: bool = True) -> tuple[list[Runner], list[PluginRefused]]:
+    """A runner for each plugin that is on and configured, and what was refused and why."""
+    runners: list[Runner] = []
+    refused: list[PluginRefused] = []
+    for spec in discover(config):
+        if not spec.enabled:
+            continue
+        try:
+            runner = _runner(spec, config, store)
+        except PluginRefused as error:
+            refused.append(error)
+            continue
+        if runner is not None and (effects or not runner.is_effect):
+            runners.append(runner)
+    return runners, refused
+
+
+def _runner(spec: PluginSpec, config: Config, store: Store) -> Runner | None:
+    runner = Runner(
+        spec.name,
+        spec.load(),
+        store,
+        settings=config.plugin(spec.name),
+        home=config.home,
+        environment=config["environment"],
+        deadline=config["plugins.deadline_seconds"],
+        distribution=spec.distribution,
+        version=spec.version,
+    )
+    try:
+        plugin = runner.make()
+    except FlowtellError as error:
+        raise PluginRefused(spec.name, spec.distribution, str(error)) from error
+    except Exception as error:
+        raise PluginRefused(spec.name, spec.distribution, f"its factory raised {type(error).__name__}: {error}") from error
+    if plugin is None:
+        return None
+    problem = misfit(plugin)
+    if problem:
+        raise PluginRefused(spec.name, spec.distribution, problem)
+    runner.adopt(plugin)
+    return runner
+
+
+def misfit(plugin: object) -> str:
+    """What is wrong with the shape of a plugin; empty when nothing is."""
+    if not isinstance(plugin, Plugin):
+        missing = [name for name in ("name", "wants", "effects", "tables", "api", "tick_seconds", "open", "handle", "tick", "close") if not hasattr(plugin, name)]
+        return f"it lacks {', '.join(missing)}; inherit from flowtell.plugin.BasePlugin"
+    if plugin.api != API_VERSION:
+        return f"it was written for version {plugin.api} of the contract, this flowtell has {API_VERSION}"
+    if isinstance(plugin.wants, str):
+        return "wants is a text; write a tuple of event types"
+    return ""

@@ -1,0 +1,85 @@
+"""The ingest role: one process at a time moves journals into the log and plugins over it, by an flock on one file."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flowtell.errors import RoleTaken
+
+FILE = "ingest.lock"
+
+
+class IngestRole:
+    """Held from `take` to `release`, or until the process ends, however it ends."""
+
+    def __init__(self, home: str) -> None:
+        self.home = home
+        self._fd = -1
+
+    def take(self) -> bool:
+        """Try once. False while another process holds it."""
+        os.makedirs(self.home, mode=0o770, exist_ok=True)
+        fd = os.open(os.path.join(self.home, FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            return False
+        self._fd = fd
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()} {os.path.basename(sys.argv[0])}\n".encode(), 0)
+        return True
+
+    def release(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def holder(home: str) -> str:
+    """Who took the role last, for messages."""
+    try:
+        with open(os.path.join(home, FILE), encoding="utf-8") as file:
+            pid, _, command = file.read(200).strip().partition(" ")
+    except OSError:
+        return "unknown"
+    return f"pid {pid}, {command}" if pid else "unknown"
+
+
+def is_taken(home: str) -> bool:
+    """Whether some process holds the role now."""
+    try:
+        fd = os.open(os.path.join(home, FILE), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def server_role(home: str, wait: float = 3.0) -> Iterator[IngestRole]:
+    """The role for a server's life. Waits a little, as a reading command lets go after 200 ms.
+
+    Raises:
+        RoleTaken: another server has it.
+    """
+    role = IngestRole(home)
+    until = time.monotonic() + wait
+    while not role.take():
+        if time.monotonic() > until:
+            raise RoleTaken(home, holder(home))
+        time.sleep(0.02)
+    try:
+        yield role
+    finally:
+        role.release()
