@@ -84,7 +84,7 @@ $(BIN)/python:
 	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
 		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
 		echo "$(VENV): $$("$$python" --version)"; \
-		if [ -n "$(UV)" ]; then exec $(UV) venv --quiet --python "$$python" $(VENV); fi; \
+		if [ -n "$(UV)" ]; then exec $(UV) venv --quiet --seed --python "$$python" $(VENV); fi; \
 		"$$python" -m venv $(VENV) && exit 0; \
 		rm -rf $(VENV); \
 	done; \
