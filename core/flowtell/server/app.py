@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount
-from starlette.types import ASGIApp
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn import Config as UvicornConfig
 from uvicorn import Server as UvicornServer
 
@@ -20,7 +20,7 @@ from flowtell.config import Config
 from flowtell.errors import PortInUse, TokenNeeded
 from flowtell.server.guard import Guard, is_loopback
 from flowtell.server.http import routes
-from flowtell.server.mounts import lifespans, ordered
+from flowtell.server.mounts import Mounts
 from flowtell.server.role import server_role
 from flowtell.server.service import Service
 
@@ -32,17 +32,22 @@ def build_app(service: Service) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with lifespans(service.mounts):
+        async with service.mounts.lifespans():
             yield
 
-    own = routes(service)
-    # a prefix of a plugin goes before the core's catch-alls for /api and /metrics, and after every named route
-    named: list[BaseRoute] = [route for route in own if "{rest" not in route.path]
-    rest: list[BaseRoute] = [route for route in own if "{rest" in route.path]
-    mounted = [Mount(path.rstrip("/"), app=app) for _, path, app in ordered(service.mounts) if path != "/"]
-    last = [Mount("/", app=app) for _, path, app in service.mounts if path == "/"]
-    app = Starlette(routes=[*named, *mounted, *rest, *last], lifespan=lifespan)
+    app = Starlette(routes=[*routes(service), Mount("/", app=_Rest(service.mounts))], lifespan=lifespan)
     return Guard(app, service.config["server.token"])
+
+
+class _Rest:
+    """What the core has no route for: plugins' applications, but JSON 404 for the rest of `/api` and `/metrics`."""
+
+    def __init__(self, mounts: Mounts) -> None:
+        self._mounts = mounts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reserved = scope["path"].startswith(("/api/", "/metrics/"))
+        await (self._mounts.below_root if reserved else self._mounts)(scope, receive, send)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -41,8 +41,6 @@ def routes(service: Service) -> list[Route]:
         ("/api/flows", api.flows),
         ("/api/plugins", api.plugins),
         ("/api/events", api.events),
-        ("/api/{rest:path}", missing),
-        ("/metrics/{rest:path}", missing),
     ]
     return [Route(path, _answering(endpoint), methods=["GET"]) for path, endpoint in table]
 
@@ -61,10 +59,6 @@ def _answering(endpoint: Endpoint) -> Endpoint:
             return _problem(500, str(error), error.code)
 
     return answer
-
-
-async def missing(request: Request) -> Response:
-    return _problem(404, f"nothing is served at {request.url.path}", "")
 
 
 def _problem(status: int, message: str, code: str) -> Response:

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from flowtell.config import Config
 from flowtell.errors import PluginRefused
@@ -14,6 +14,7 @@ from flowtell.plugin import PluginStatus
 from flowtell.runner import Runner, system_clock
 from flowtell.server.discovery import make_runners
 from flowtell.server.ingest import Ingester
+from flowtell.server.mounts import Mounts
 from flowtell.server.retention import prune
 from flowtell.store import open_store
 from flowtell.store.store import Store
@@ -37,7 +38,7 @@ class Service:
         self.ingester = Ingester(self.store, config.home, clock)
         self.runners: list[Runner] = []
         self.refused: Sequence[PluginRefused] = ()
-        self.mounts: list[tuple[str, str, Any]] = []
+        self.mounts = Mounts()
         self.ingest_error = ""
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -48,7 +49,7 @@ class Service:
         for error in self.refused:
             logger.warning("%s", error)
         for runner in self.runners:
-            runner.on_mount = self._mount
+            runner.on_mount = self.mounts.set
             runner.all_statuses = self.statuses
             runner.start()
         self._await_open()
@@ -56,9 +57,6 @@ class Service:
             thread = threading.Thread(target=body, name=f"flowtell-{name}", daemon=True)
             self._threads.append(thread)
             thread.start()
-
-    def _mount(self, plugin: str, path: str, app: Any) -> None:
-        self.mounts.append((plugin, path, app))
 
     def _await_open(self, seconds: float = 10.0) -> None:
         """Until every plugin was opened or failed to be; one that hangs does not keep the server from starting."""
