@@ -177,6 +177,22 @@ class Runner:
         self._plugin = plugin
 
     @property
+    def plugin(self) -> Plugin:
+        """The plugin as it is now; another one after a failure."""
+        assert self._plugin is not None
+        return self._plugin
+
+    def lose_next_commit(self) -> None:
+        """For tests: call the plugin with the next events and throw away what it wrote, as if the server died there."""
+        events = self._next(BATCH)
+        wanted = self._wanted(events)
+        if wanted:
+            assert self._context is not None
+            self._context.pending = WriteSet()
+            self.plugin.handle(wanted)
+            self._context.pending = WriteSet()
+
+    @property
     def opening(self) -> bool:
         """Whether the thread has not come to the first call after `open` yet."""
         return self._state == "starting"

@@ -1,0 +1,36 @@
+"""What an author needs to test flows and plugins: a recorder, a clock, a home of one's own, and the conformance kits.
+
+Nothing here needs a server. The kits are classes to inherit from: pytest collects their tests in the subclass.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowtell.testing.clock import FakeClock
+from flowtell.testing.home import temporary_home
+from flowtell.testing.recording import Recorder, recorder
+
+if TYPE_CHECKING:
+    from flowtell.testing.harness import PluginHarness
+    from flowtell.testing.histories import example_history
+    from flowtell.testing.log_contract import EventLogContract
+    from flowtell.testing.plugin_contract import PluginContract
+
+_LAZY = {  # these open a store, which imports its libraries
+    "PluginHarness": "harness",
+    "PluginContract": "plugin_contract",
+    "EventLogContract": "log_contract",
+    "example_history": "histories",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"flowtell.testing.{_LAZY[name]}"), name)
+
+
+__all__ = ["EventLogContract", "FakeClock", "PluginContract", "PluginHarness", "Recorder", "example_history", "recorder", "temporary_home"]

@@ -1,0 +1,105 @@
+"""A plugin over a real log in a folder of its own, driven step by step on the test's thread."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from flowtell.events import Event, decode, encode
+from flowtell.plugin import Factory
+from flowtell.runner import BATCH, Runner
+from flowtell.store import open_store
+from flowtell.store.log import Line
+from flowtell.testing.clock import FakeClock
+
+
+class PluginHarness:
+    """Feeds events, moves the clock, reads what the plugin wrote. The log, the runner and the tables are the real ones."""
+
+    def __init__(
+        self,
+        factory: Factory,
+        folder: str | os.PathLike[str],
+        *,
+        name: str = "plugin",
+        settings: Mapping[str, Any] | None = None,
+        clock: FakeClock | None = None,
+        environment: str = "test",
+    ) -> None:
+        self.clock = clock or FakeClock()
+        self.mounted: dict[str, Any] = {}
+        self._factory, self._name, self._settings, self._environment = factory, name, dict(settings or {}), environment
+        self.folder = os.fspath(folder)
+        self.store = open_store(f"sqlite:///{os.path.join(self.folder, 'flowtell.db')}")
+        self._n = 0
+        self.runner = self._open()
+
+    def _open(self) -> Runner:
+        runner = Runner(self._name, self._factory, self.store, settings=self._settings, home=self.folder, environment=self._environment, clock=self.clock)
+        runner.on_mount = lambda _plugin, path, app: self.mounted.__setitem__(path, app)
+        runner.all_statuses = lambda: (runner.status(),)
+        runner.open()
+        return runner
+
+    def append(self, events: Iterable[Event], writer: str = "w1") -> Sequence[Event]:
+        """Put events into the log without handing them over, as if `writer` had written them."""
+        lines = []
+        for event in events:
+            body = encode(event)
+            lines.append(Line(decode(body), body, self._n))
+            self._n += 1
+        with self.store.write() as transaction:
+            who = self.store.log.writer(transaction, writer, "journal")
+            return self.store.log.append(transaction, who, lines, self.clock())
+
+    def deliver(self, batch: int = BATCH) -> None:
+        """Hand over all that the log has, `batch` events at a time. Raises what the plugin raises."""
+        while self.runner.step(batch):
+            pass
+        self.runner.live = True
+
+    def feed(self, events: Iterable[Event], *, batch: int = BATCH, writer: str = "w1") -> None:
+        """`append`, then `deliver`."""
+        self.append(events, writer)
+        self.deliver(batch)
+
+    def tick(self, seconds: float = 0.0) -> None:
+        """Move the clock by `seconds` and let the plugin see it; then hand over what it emitted."""
+        self.clock.advance(seconds)
+        self.runner.live = True
+        self.runner.tick()
+        self.deliver()
+
+    def restart(self) -> None:
+        """A new plugin from the factory over the same tables, as after the server died: nothing in memory survives.
+
+        What the old one had handled is committed, as the runner does; events that nobody wanted may come again.
+        """
+        self.runner = self._open()
+
+    def read(self, statement: Any) -> Sequence[Any]:
+        return self.store.read(statement)
+
+    def rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All rows of the plugin's own tables, sorted, so that two states can be compared."""
+        tables = self.runner.plugin.tables
+        if tables is None:
+            return {}
+        return {name: sorted((tuple(row) for row in self.read(select(table))), key=repr) for name, table in tables.tables.items()}
+
+    def log(self, *types: str) -> list[Event]:
+        """The events of the log, of the named types only where there are any."""
+        return self.store.log.read(0, 1_000_000, types)
+
+    def close(self) -> None:
+        self.runner.close(1.0)
+        self.store.close()
+
+    def __enter__(self) -> PluginHarness:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
