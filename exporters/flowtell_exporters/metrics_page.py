@@ -1,0 +1,69 @@
+"""`/metrics` as an ASGI application: text 0.0.4 or OpenMetrics by what is accepted, gzip where it is."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import threading
+from typing import Final
+
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, gzip_accepted
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from flowtell.plugin import Context
+from flowtell_exporters.exposition import page
+from flowtell_exporters.kept_text import KeptText
+from flowtell_exporters.surroundings import Surroundings
+
+_GZIP_LEVEL: Final = 1
+"""A page is read once, near by: the higher levels take ten times as long for a quarter less."""
+
+
+class MetricsPage:
+    """Made on a thread of its own, so that neither the server's loop nor `handle` waits; scrapes take turns."""
+
+    def __init__(self, context: Context) -> None:
+        self._kept, self._surroundings = KeptText(context.read), Surroundings(context)
+        self._one_at_a_time = threading.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await run_in_threadpool(self.respond, Request(scope))
+        await response(scope, receive, send)
+
+    def respond(self, request: Request) -> Response:
+        if request.method not in ("GET", "HEAD"):
+            return PlainTextResponse("Metrics are read by GET.\n", status_code=405, headers={"Allow": "GET, HEAD"})
+        openmetrics = prefers_openmetrics(request.headers.get("accept", ""))
+        kind = OPENMETRICS if openmetrics else CONTENT_TYPE_PLAIN_0_0_4
+        headers = {"Content-Type": kind, "Vary": "Accept, Accept-Encoding"}
+        body = self.text(openmetrics=openmetrics).encode()
+        if gzip_accepted(request.headers.get("accept-encoding", "")):
+            body, headers["Content-Encoding"] = gzip.compress(body, _GZIP_LEVEL, mtime=0), "gzip"
+        return Response(body, headers=headers)
+
+    def text(self, *, openmetrics: bool = False) -> str:
+        """The page as it is committed now."""
+        with self._one_at_a_time:
+            self._kept.refresh()
+            texts = {**self._kept.texts(), **self._surroundings.texts()}
+        return page(texts, openmetrics=openmetrics)
+
+
+def prefers_openmetrics(accept: str) -> bool:
+    """Whether an Accept header gives OpenMetrics at least the weight of plain text; who asks for neither gets text."""
+    weights = dict.fromkeys(("application/openmetrics-text", "text/plain"), 0.0)
+    for part in accept.lower().split(","):
+        kind, _, parameters = part.partition(";")
+        if kind.strip() in weights:
+            weights[kind.strip()] = max(weights[kind.strip()], _weight(parameters))
+    return 0.0 < weights["application/openmetrics-text"] >= weights["text/plain"]
+
+
+def _weight(parameters: str) -> float:
+    """The `q` of RFC 9110, section 12.4.2; 1 where there is none or it is no number."""
+    found = re.search(r"(?:^|;)\s*q=([01](?:\.\d{1,3})?)\s*(?:;|$)", parameters)
+    return float(found[1]) if found else 1.0
