@@ -9,12 +9,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from flowtell.errors import ConfigError, FlowtellError, JournalUnwritable, MalformedEvent
 from flowtell.events import Event, encode
 from flowtell.journal import Journal, open_journal
 from flowtell.version import VERSION
+
+if TYPE_CHECKING:
+    from flowtell.config import Config
 
 Sink = Callable[[Event], None]
 
@@ -29,6 +32,7 @@ class _Bus:
         self.sinks: tuple[Sink, ...] = ()
         self.dropped = 0
         self.source = ""
+        self.settings: Config | None = None
         self._retry_at = 0.0
         self._warned: set[str] = set()
         self._fork_hook_set = False
@@ -48,13 +52,7 @@ class _Bus:
             return None
 
     def _open(self) -> Journal:
-        from flowtell import config
-
-        try:
-            settings = config.load()
-        except ConfigError as error:  # a slip in the configuration must not stop a flow, and its events go where they can
-            self.warn_once(error)
-            settings = config.load(environ={}, folder="/")
+        settings = self.settings = self.read_settings()
         journal = open_journal(settings.home, environment=settings["environment"], source=self.source, version=VERSION)
         journal.unreported = self.dropped
         if not self._fork_hook_set:
@@ -64,6 +62,15 @@ class _Bus:
             self._fork_hook_set = True
         self.journal = journal
         return journal
+
+    def read_settings(self) -> Config:
+        from flowtell import config
+
+        try:
+            return config.load()
+        except ConfigError as error:  # a slip in the configuration must not stop a flow, and its events go where they can
+            self.warn_once(error)
+            return config.load(environ={}, folder="/")
 
     def _forked(self) -> None:
         self.journal = None  # its descriptor is closed by the journal's own hook
@@ -140,6 +147,13 @@ def set_source(source: str) -> None:
     _bus.source = source
 
 
+def settings() -> Config:
+    """The configuration that this process's journal was opened with."""
+    if _bus.settings is None:
+        _bus.settings = _bus.read_settings()
+    return _bus.settings
+
+
 def journal_path() -> str:
     """Where this process writes, or an empty string before its first event and where it cannot."""
     return _bus.journal.path if _bus.journal else ""
@@ -150,6 +164,7 @@ def renew() -> None:
     if _bus.journal is not None:
         _bus.journal.close()
         _bus.journal = None
+    _bus.settings = None
     _bus._retry_at = 0.0
     _bus._warned.clear()
     _bus.dropped = 0

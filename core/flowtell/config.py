@@ -48,6 +48,7 @@ def _names(key: str, default: tuple[str, ...], help: str) -> Setting:
 SETTINGS: tuple[Setting, ...] = (
     _text("home", "~/.flowtell", "Folder of journals and of the default store."),
     _text("store", "", "SQLAlchemy URL of the store; default: flowtell.db in the home.", secret=True),
+    _switch("quiet", False, "Whether a flow ends without its line on where to look."),
     _text("environment", "", "Name of the environment that events carry, such as 'production'."),
     _text("server.host", "127.0.0.1", "Address the server listens on; any but loopback needs a token."),
     _whole("server.port", 4727, "Port of the server; 0 takes a free one."),
@@ -64,7 +65,7 @@ SETTINGS: tuple[Setting, ...] = (
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 _PLUGIN_TABLE = "plugin"  # [plugin.NAME] holds that plugin's own keys, which only it knows
-_ELSEWHERE = frozenset({"url", "demo", "test_slice"})  # FLOWTELL_* read by others, and by our own tests
+_ELSEWHERE = frozenset({"url", "demo", "debug", "test_slice", "test_seconds"})  # FLOWTELL_* read by others, and by our own tests
 
 
 class Config(Mapping[str, Any]):

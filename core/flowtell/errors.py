@@ -145,6 +145,39 @@ class BadAssetKey(FlowtellError, ValueError):
         super().__init__(f"Asset key {key!r}: {problem}. A key looks like 's3://bucket/path' or 'postgres://host/db/schema/table'.")
 
 
+class RunCancelled(FlowtellError):
+    """The result was asked of a run that what surrounds it had cancelled."""
+
+    code = "FT1307"
+
+    def __init__(self, kind: str, name: str) -> None:
+        self.kind, self.name = kind, name
+        super().__init__(f"{kind.capitalize()} run '{name}' was cancelled: the flow run around it had ended.")
+
+
+class ThreadAbandoned(FlowtellError):
+    """A function in a thread did not return within its time, and Python has no way to stop it."""
+
+    code = "FT1308"
+
+    def __init__(self, kind: str, name: str) -> None:
+        self.kind, self.name = kind, name
+        super().__init__(
+            f"{kind.capitalize()} '{name}' has timed out and its thread goes on by itself until it returns or the process "
+            "exits. Use an async function, or a time-out of the library that it waits in."
+        )
+
+
+class BadRunName(FlowtellError):
+    """`flow_run_name` or `task_run_name` raised; the run goes on under its default name."""
+
+    code = "FT1309"
+
+    def __init__(self, kind: str, name: str, problem: str) -> None:
+        self.kind, self.name, self.problem = kind, name, problem
+        super().__init__(f"The {kind}_run_name of {kind} '{name}' gives no name: {problem}. Its runs keep their default name.")
+
+
 # --- the server ---------------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from hashlib import blake2b
 
 _TAIL = 20  # hex digits after the 12 of time: 7aaa-baaa-aaaaaaaaaaaa
 _POOL_SIZE = 256
@@ -47,6 +46,8 @@ def new_id(now_us: int | None = None) -> str:
 
 def derived_id(moment_us: int, *parts: str) -> str:
     """The same id for the same moment and parts, for ever: what makes a redelivered fact the same fact."""
+    from hashlib import blake2b  # OpenSSL behind it takes 3 ms to load, which a flow's start need not pay
+
     digest = blake2b("\x1f".join(parts).encode(), digest_size=10).hexdigest()
     return f"{max(moment_us, 0) // 1000:012x}{_tail(digest)}"
 

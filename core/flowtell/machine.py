@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from typing import NamedTuple
 
 
@@ -24,7 +23,7 @@ def this_process() -> ProcessMark:
 
 
 def machine_name() -> str:
-    return socket.gethostname()
+    return os.uname().nodename  # what gethostname() says, without loading `socket`
 
 
 def is_gone(mark: ProcessMark) -> bool:

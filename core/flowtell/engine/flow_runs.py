@@ -1,0 +1,158 @@
+"""A run of a flow: its parameters, its place in the family of runs, and its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import time_ns
+from typing import TYPE_CHECKING, Any
+
+from flowtell.bus import emit
+from flowtell.engine.capture import captured
+from flowtell.engine.context import current
+from flowtell.engine.declarations import declare_flow
+from flowtell.engine.failure import failure_of
+from flowtell.engine.farewell import say_where_to_look
+from flowtell.engine.provenance import ATOMS, Origins
+from flowtell.engine.runs import Run
+from flowtell.engine.scope import OUTSIDE, Scope
+from flowtell.engine.trace import trace_of_caller
+from flowtell.errors import ParameterError
+from flowtell.events import FlowRunFinished, FlowRunRetrying, FlowRunStarted
+from flowtell.ids import new_id
+
+if TYPE_CHECKING:
+    from flowtell.engine.flows import Flow
+    from flowtell.engine.futures import Future
+    from flowtell.engine.inputs import Inputs
+
+
+class FlowRun(Run):
+    """One execution of a flow; a child of the run that called it, if one did."""
+
+    kind = "flow"
+
+    __slots__ = ("_captures_prints", "_name", "_refusal", "inputs", "parameters", "parent_run", "parent_task_run")
+
+    work: Flow[..., Any]
+
+    def __init__(self, flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        outer = current.get()
+        self._prepare()
+        self.id = new_id()
+        self.work = flow
+        self.outer = OUTSIDE if outer is None else outer.scope
+        self.function, self.args, self.kwargs = flow.fn, args, kwargs
+        self.log_prints = flow.log_prints if flow.log_prints is not None else outer is not None and outer.log_prints
+        self.parameters: dict[str, Any] = {}
+        self.parent_run = self.outer.run
+        self.parent_task_run = outer.id if outer is not None and outer.kind == "task" else ""
+        self._name = ""
+        self._refusal: ParameterError | None = None
+        self._captures_prints = False
+        self.scope = self._own_scope()
+        self.inputs = self._look_at_inputs()
+        self.awaited = () if self.inputs is None else self.inputs.futures
+
+    def _own_scope(self) -> Scope:
+        outer, flow = self.outer, self.work
+        if not outer.run:
+            return Scope(self.id, flow.name, "", trace_of_caller() or self.id, Origins(), flow.task_runner)
+        root, runner = outer.root_run or outer.run, flow.task_runner or outer.runner
+        return Scope(self.id, flow.name, root, outer.trace, outer.origins, runner)
+
+    def _look_at_inputs(self) -> Inputs | None:
+        if ATOMS.issuperset(map(type, self.args)) and ATOMS.issuperset(map(type, self.kwargs.values())):
+            return None
+        from flowtell.engine.inputs import Inputs
+
+        return Inputs(self.work, self.args, self.kwargs, None, self.scope.origins)
+
+    @property
+    def name(self) -> str:
+        return self._name or self.work.name
+
+    def call(self) -> Any:
+        if self._refusal is not None:
+            raise self._refusal
+        return super().call()
+
+    def unfinished(self) -> Iterable[Future[Any]]:
+        return [run.future for run in list(self.scope.open.values()) if run.future is not None]
+
+    def settled(self, result: Any) -> Any:
+        if type(result) in ATOMS:
+            return result
+        from flowtell.engine.containers import replace
+        from flowtell.engine.futures import Future
+
+        return replace(result, lambda item: item.result() if isinstance(item, Future) else item)
+
+    def _may_retry(self, error: BaseException, end: str) -> bool:
+        return error is not self._refusal and super()._may_retry(error, end)
+
+    def _open(self, now: int) -> None:
+        declare_flow(self.work)
+        self._take_parameters()
+        if self.work.run_name is not None:
+            from flowtell.engine.run_names import run_name
+
+            self._name = run_name(self.work, self.args, self.kwargs)
+        if self.log_prints:
+            from flowtell.engine.prints import capture_prints
+
+            self._captures_prints = True
+            capture_prints()
+
+    def _take_parameters(self) -> None:
+        """Check and convert what was passed; a refusal is raised once the run has started, and fails it."""
+        if self.inputs is not None:
+            self.args, self.kwargs = self.inputs.resolved()
+            self.inputs = None
+        try:
+            self.args, self.kwargs, self.parameters = self.work.parameters.fit(self.args, self.kwargs)
+        except ParameterError as error:
+            self._refusal = error
+            self.parameters = self.work.parameters.named(self.args, self.kwargs)
+
+    def _close(self, state: str, error: BaseException | None, result: Any) -> None:
+        """What still runs inside is cancelled: no run outlives the one around it."""
+        for run in list(self.scope.open.values()):
+            run.cancel()
+        self.scope.close()
+        if self._captures_prints:
+            from flowtell.engine.prints import release_prints
+
+            self._captures_prints = False
+            release_prints()
+
+    def _after_end(self) -> None:
+        self.args, self.kwargs = (), {}
+        if not self.parent_run:
+            say_where_to_look(self)
+
+    def _say_started(self, now: int) -> None:
+        flow = self.work
+        emit(
+            FlowRunStarted(
+                id=new_id(now), time=now, run=self.id, root_run=self.scope.root_run, flow=flow.name, attempt=self.attempt,
+                name=self._name, tags=flow.tags, parent_run=self.parent_run, parent_task_run=self.parent_task_run,
+                trace=self.scope.trace, parameters=captured(self.parameters), version=flow.version,
+            )  # fmt: skip
+        )
+
+    def _say_retrying(self, error: BaseException) -> None:
+        now = time_ns() // 1000
+        emit(
+            FlowRunRetrying(
+                id=new_id(now), time=now, run=self.id, root_run=self.scope.root_run, flow=self.work.name,
+                attempt=self.attempt, delay=self.delay, error=failure_of(error),
+            )  # fmt: skip
+        )
+
+    def _say_finished(self, now: int, facts: dict[str, Any]) -> None:
+        emit(
+            FlowRunFinished(
+                id=new_id(now), time=now, run=self.id, root_run=self.scope.root_run, flow=self.work.name, **facts
+            )  # fmt: skip
+        )
+

@@ -1,0 +1,54 @@
+"""`@flow`: a function whose every call is a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
+
+from flowtell.engine.flow_runs import FlowRun
+from flowtell.engine.options import FlowOptions
+from flowtell.engine.parameters import Parameters
+from flowtell.engine.work import Work
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+P2 = ParamSpec("P2")
+R2 = TypeVar("R2")
+
+
+class Flow(Work[P, R]):
+    """A flow. Calling it makes a run and gives what its function gives: a result, a coroutine to await, a generator."""
+
+    kind = "flow"
+    known_options = FlowOptions
+
+    def __init__(self, fn: Callable[P, R], options: Mapping[str, Any]) -> None:
+        super().__init__(fn, options)
+        self.rules = tuple(options.get("rules") or ())
+        self.owners = tuple(options.get("owners") or ())
+        self.task_runner = options.get("task_runner")
+        self.parameters = Parameters(self.name, fn, check=options.get("validate_parameters", True))
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._drive(FlowRun(self, args, kwargs))  # type: ignore[no-any-return]
+
+    def with_options(self, **options: Unpack[FlowOptions]) -> Self:
+        """The same flow with other options; what is not named stays."""
+        return self._with(options)
+
+
+@overload
+def flow(fn: Callable[P2, R2], /) -> Flow[P2, R2]: ...
+@overload
+def flow(**options: Unpack[FlowOptions]) -> Callable[[Callable[P2, R2]], Flow[P2, R2]]: ...
+def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a function a flow: every call is an observed run.
+
+    Parameters are checked against annotations and converted, with pydantic, before the function sees them; where they do
+    not fit, the run fails with `ParameterError`. Futures among the arguments are waited for. The run ends when the
+    function has returned and the tasks that it submitted have ended; futures in what it returns are replaced by their
+    results. An exception of the function fails the run and reaches the caller unchanged.
+    """
+    if fn is None:
+        return lambda decorated: Flow(decorated, options)
+    return Flow(fn, options)

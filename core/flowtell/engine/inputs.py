@@ -1,0 +1,89 @@
+"""What a run is given: futures to wait for, objects that other task runs returned, and under which argument."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from flowtell.engine.containers import replace, walk
+from flowtell.engine.futures import Future
+from flowtell.engine.marks import allow_failure
+from flowtell.engine.provenance import elements
+from flowtell.engine.signatures import argument_names
+from flowtell.errors import UpstreamFailed
+from flowtell.events import UpstreamRun
+
+if TYPE_CHECKING:
+    from flowtell.engine.provenance import Origins
+    from flowtell.engine.task_runs import TaskRun
+    from flowtell.engine.work import Work
+
+WAIT_FOR = "wait_for"
+"""The argument under which a run is listed that was waited for and handed nothing over."""
+
+
+class Inputs:
+    """The arguments of one run, looked through once."""
+
+    __slots__ = ("_args", "_kwargs", "_may_fail", "_work", "futures", "sources")
+
+    def __init__(self, work: Work[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any, origins: Origins) -> None:
+        self._work, self._args, self._kwargs = work, args, kwargs
+        self._may_fail: set[int] = set()
+        self.futures: list[Future[Any]] = []
+        self.sources: list[tuple[str, TaskRun, str]] = []
+        """Each (argument, task run that it came from, evidence); evidence is `future` or `object`."""
+        for argument, value in self.named():
+            self._look_at(argument, value, origins)
+        self._look_for_futures(WAIT_FOR, list(wait_for) if isinstance(wait_for, list | tuple | set) else wait_for)
+
+    @property
+    def upstream(self) -> tuple[UpstreamRun, ...]:
+        pairs = dict.fromkeys((run.id, argument) for argument, run, _ in self.sources)
+        return tuple(UpstreamRun(task_run=run, argument=argument) for run, argument in pairs)
+
+    def resolved(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments with every future replaced by its result. After all of them have ended.
+
+        Raises:
+            UpstreamFailed: one did not end well and is not wrapped in `allow_failure`.
+        """
+        if not self.futures:
+            return self._args, self._kwargs
+        for future in self.futures:
+            if future.exception is not None and id(future) not in self._may_fail:
+                raise UpstreamFailed(self._work.name, future.task_run_id) from future.exception
+        return tuple(_value(arg) for arg in self._args), {name: _value(arg) for name, arg in self._kwargs.items()}
+
+    def named(self) -> Iterator[tuple[str, Any]]:
+        """Each argument with the name of its parameter."""
+        if self._args:
+            yield from zip(argument_names(self._work.fn, len(self._args)), self._args, strict=False)
+        yield from self._kwargs.items()
+
+    def _look_at(self, argument: str, value: Any, origins: Origins) -> None:
+        self._look_for_futures(argument, value)
+        if origins:
+            for item in (value, *elements(value)):
+                run = origins.of(item)
+                if run is not None:
+                    self.sources.append((argument, run, "object"))
+
+    def _look_for_futures(self, argument: str, value: Any) -> None:
+        for item in walk(value):
+            if isinstance(item, Future):
+                self.futures.append(item)
+                self.sources.append((argument, item.run, "future"))
+            elif isinstance(item, allow_failure):
+                self._may_fail.update(id(inner) for inner in walk(item.value))
+                self._look_for_futures(argument, item.value)
+
+
+def _value(argument: Any) -> Any:
+    return replace(argument, _outcome)
+
+
+def _outcome(item: Any) -> Any:
+    if isinstance(item, Future):
+        return item.outcome
+    return replace(item.value, _outcome) if isinstance(item, allow_failure) else item

@@ -1,0 +1,91 @@
+"""What can be said of a flow or task when it is decorated: Prefect's spelling, each option once, for decorators and editors alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    from flowtell.engine.assets import Asset
+    from flowtell.engine.retries import Delays
+    from flowtell.engine.task_runners import ThreadPoolTaskRunner
+    from flowtell.events import RuleData
+
+Hook = Callable[..., Any]
+"""Called with the flow or task, the run and its state; what it raises is logged and changes nothing."""
+
+
+class Options(TypedDict, total=False):
+    """Of flows and tasks."""
+
+    name: str | None
+    description: str | None
+    version: str | None
+    tags: Iterable[str] | None
+    retries: int | None
+    retry_delay_seconds: Delays | None
+    retry_jitter_factor: float | None
+    """Up to this part of a delay is added to it at random."""
+    retry_condition_fn: Callable[..., bool] | None
+    """Called with the flow or task, the run and its state after a failed attempt; a false answer ends the run."""
+    timeout_seconds: float | None
+    """Of one attempt."""
+    log_prints: bool | None
+    """None: as the run around it."""
+    on_running: Iterable[Hook] | None
+    on_completion: Iterable[Hook] | None
+    on_failure: Iterable[Hook] | None
+    """Also where the run timed out."""
+    on_cancellation: Iterable[Hook] | None
+    on_crashed: Iterable[Hook] | None
+
+
+class FlowOptions(Options, total=False):
+    """Of flows alone."""
+
+    flow_run_name: str | Callable[..., str] | None
+    validate_parameters: bool
+    task_runner: ThreadPoolTaskRunner | None
+    rules: Sequence[RuleData] | None
+    owners: Iterable[str] | None
+
+
+class TaskOptions(Options, total=False):
+    """Of tasks alone."""
+
+    task_run_name: str | Callable[..., str] | None
+    asset_deps: Iterable[Asset | str] | None
+    """Assets that the task reads; on a plain task they are handed on to what is made of its result."""
+
+
+class MaterializeOptions(TaskOptions, total=False):
+    """Of tasks that make assets."""
+
+    assets: Iterable[Asset | str]
+    by: str | None
+    """What does the work, such as `dbt` or `spark`."""
+
+
+HOOKS = {
+    "on_running": "running",
+    "on_completion": "completed",
+    "on_failure": "failed",
+    "on_cancellation": "cancelled",
+    "on_crashed": "crashed",
+}
+"""The state that each hook belongs to."""
+
+
+def check_names(what: str, given: Mapping[str, Any], known: type) -> None:
+    """Raise for an option that `what` does not have.
+
+    Raises:
+        TypeError: with the closest name that there is.
+    """
+    names = {name for base in known.__mro__ for name in getattr(base, "__annotations__", ())} | set(getattr(known, "__annotations__", ()))
+    for name in given:
+        if name not in names:
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, names, n=1)
+            raise TypeError(f"@{what} has no option {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))

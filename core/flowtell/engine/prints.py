@@ -1,0 +1,41 @@
+"""Prints as log lines, for runs with `log_prints`: what such a run prints is recorded, and still printed."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from threading import Lock
+from typing import Any
+
+from flowtell.engine.context import current
+
+_plain = builtins.print
+_users = 0
+_lock = Lock()
+
+
+def capture_prints() -> None:
+    """`print` looks from now on whether it is called inside such a run. Each call is followed by a `release_prints`."""
+    global _users, _plain
+    with _lock:
+        _users += 1
+        if builtins.print is not _print:
+            _plain, builtins.print = builtins.print, _print
+
+
+def release_prints() -> None:
+    """After the last such run `print` is what it was, unless somebody else has replaced it meanwhile."""
+    global _users
+    with _lock:
+        _users -= 1
+        if _users == 0 and builtins.print is _print:
+            builtins.print = _plain
+
+
+def _print(*values: Any, sep: str | None = " ", end: str | None = "\n", file: Any = None, flush: bool = False) -> None:
+    _plain(*values, sep=sep, end=end, file=file, flush=flush)
+    run = current.get()
+    if run is not None and run.log_prints and (file is None or file is sys.stdout):
+        from flowtell.engine.logs import record
+
+        record(run, "INFO", "print", (" " if sep is None else sep).join(str(value) for value in values))

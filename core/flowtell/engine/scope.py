@@ -1,0 +1,55 @@
+"""What the runs inside one flow run share: its identity, the numbers of their names, and what they returned."""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from typing import TYPE_CHECKING
+
+from flowtell.engine.provenance import Origins
+
+if TYPE_CHECKING:
+    from flowtell.engine.runs import Run
+    from flowtell.engine.task_runners import ThreadPoolTaskRunner, Workers
+
+
+class Scope:
+    """The surroundings of a task run: one flow run, or none."""
+
+    __slots__ = ("_numbers", "_workers", "flow", "open", "origins", "root_run", "run", "runner", "trace")
+
+    def __init__(self, run: str, flow: str, root_run: str, trace: str, origins: Origins, runner: ThreadPoolTaskRunner | None = None) -> None:
+        self.run, self.flow, self.root_run, self.trace = run, flow, root_run, trace
+        self.origins = origins
+        """Shared by all flow runs of one root, so that data is followed into a subflow and out again."""
+        self.open: dict[str, Run] = {}
+        """Runs inside this one that have not ended."""
+        self.runner = runner
+        self._workers: Workers | None = None
+        self._numbers: dict[str, count[int]] = {}
+
+    def next_number(self, task: str) -> int:
+        """How many runs of `task` this scope has seen before. From any thread."""
+        try:
+            return next(self._numbers[task])
+        except KeyError:
+            return next(self._numbers.setdefault(task, count()))
+
+    def workers(self) -> Workers:
+        """The threads of this scope, started at the first `submit`, and anew in a forked child, which has none."""
+        workers = self._workers
+        if workers is None or workers.pid != os.getpid():
+            from flowtell.engine.task_runners import ThreadPoolTaskRunner
+
+            workers = self._workers = (self.runner or ThreadPoolTaskRunner()).start()
+        return workers
+
+    def close(self) -> None:
+        """Let idle threads go; what waits in the queue is cancelled."""
+        workers, self._workers = self._workers, None
+        if workers is not None and workers.pid == os.getpid():
+            workers.close()
+
+
+OUTSIDE = Scope("", "", "", "", Origins(keep=False))
+"""Around task runs that no flow run surrounds."""

@@ -1,0 +1,74 @@
+"""What a run states about itself: measures, and events under names of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from time import time_ns
+from typing import Any
+
+from flowtell.bus import emit
+from flowtell.engine.context import current
+from flowtell.engine.logs import record
+from flowtell.events import TYPES, MeasureRecorded, UserEvent
+from flowtell.ids import new_id
+
+
+def measure(name: str, value: float, unit: str = "") -> None:
+    """State a number about the run around the caller, such as rows, tokens or cost.
+
+    Outside a run it does nothing, so that a function can be tested by its `.fn`. What is no finite number is left out,
+    with a line in the run's log: a wrong figure is no reason to fail.
+    """
+    run = current.get()
+    if run is None:
+        return
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not isfinite(number):
+        record(run, "WARNING", "flowtell.measure", f"Measure {name!r} is no finite number and was left out: {value!r:.200}")
+        return
+    now = time_ns() // 1000
+    emit(MeasureRecorded(id=new_id(now), time=now, name=str(name), value=number, unit=unit, **_place()))
+
+
+def emit_event(
+    event: str,
+    resource: Mapping[str, Any] | str | None = None,
+    payload: Mapping[str, Any] | None = None,
+    related: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """Write an event under a dotted name of your own, with the run around the caller if there is one; returns its id.
+
+    Raises:
+        ValueError: the name has no dot, or is one of flowtell's own.
+    """
+    if "." not in event.strip("."):
+        raise ValueError(f"{event!r} is no name for an event: use a dotted one, such as 'shop.order.refunded'")
+    if event in TYPES or event.startswith(_OURS):
+        raise ValueError(f"{event!r} is one of flowtell's own events; choose a name of your own")
+    now = time_ns() // 1000
+    identifier = new_id(now)
+    named = {"id": resource} if isinstance(resource, str) else dict(resource or {})
+    emit(
+        UserEvent(
+            type=event, id=identifier, time=now, resource=named, payload=dict(payload or {}),
+            related=tuple(dict(one) for one in related), **_place(),
+        )  # fmt: skip
+    )
+    return identifier
+
+
+_OURS = tuple({f"{name.partition('.')[0]}." for name in TYPES} | {"journal."})
+
+
+def _place() -> dict[str, str]:
+    """The run that the caller is in, as events carry it."""
+    run = current.get()
+    if run is None:
+        return {}
+    scope = run.scope
+    task = {"task_run": run.id, "task": run.work.name} if run.kind == "task" else {}
+    return {"run": scope.run, "root_run": scope.root_run, "flow": scope.flow, **task}

@@ -1,0 +1,77 @@
+"""A task run handed to other threads: it starts once all it waits for has ended, and holds no thread until then."""
+
+from __future__ import annotations
+
+import threading
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from flowtell.engine import drivers
+from flowtell.engine.futures import Future
+
+if TYPE_CHECKING:
+    from flowtell.engine.task_runs import TaskRun
+
+RUNNER = "threads"
+
+
+def submit(run: TaskRun) -> Future[Any]:
+    """Let `run` run on the threads of its scope."""
+    future: Future[Any] = Future(run)
+    run.runner, run.outer.open[run.id] = RUNNER, run
+    run.future = future
+    _Countdown(list(run.awaited), _Start(run, future, copy_context())).begin()
+    return future
+
+
+class _Start:
+    """Queues the run when the last future that it waits for has ended."""
+
+    def __init__(self, run: TaskRun, future: Future[Any], context: Any) -> None:
+        self._run, self._future, self._context = run, future, context
+        self._told = False
+
+    def tell_pending(self) -> None:
+        """Say that the run has to wait, once, and before it starts."""
+        if not self._told:
+            self._told = True
+            self._run.say_pending()
+
+    def __call__(self) -> None:
+        workers = self._run.outer.workers()
+        if not workers.has_room():
+            self.tell_pending()
+        workers.submit(self._work, self._run.cancel)
+
+    def _work(self) -> None:
+        run, future = self._run, self._future
+        if run.state != "pending":  # cancelled while it was queued
+            return
+        try:
+            result = self._context.run(drivers.run_to_end, run, run.work.colour)
+        except BaseException as error:
+            future.settle(None, error)
+        else:
+            future.settle(result)
+
+
+class _Countdown:
+    def __init__(self, futures: list[Future[Any]], start: _Start) -> None:
+        self._futures, self._start = futures, start
+        self._left = len(futures) + 1
+        self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        if any(not future.done() for future in self._futures):
+            self._start.tell_pending()
+        for future in self._futures:
+            future.add_done_callback(self._one_less)
+        self._one_less()
+
+    def _one_less(self) -> None:
+        with self._lock:
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            self._start()
+

@@ -1,0 +1,106 @@
+"""`@task`: a function whose every call is a run inside its flow run, here or on another thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
+
+from flowtell.engine.options import MaterializeOptions, TaskOptions
+from flowtell.engine.task_runs import TaskRun
+from flowtell.engine.work import Work
+
+if TYPE_CHECKING:
+    from flowtell.engine.assets import Asset
+    from flowtell.engine.futures import Future, FutureList
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+P2 = ParamSpec("P2")
+R2 = TypeVar("R2")
+T = TypeVar("T")
+
+
+class Task(Work[P, R]):
+    """A task. Calling it runs it here; `submit` and `map` run it on other threads."""
+
+    kind = "task"
+    known_options = MaterializeOptions
+
+    def __init__(self, fn: Callable[P, R], options: Mapping[str, Any]) -> None:
+        super().__init__(fn, options)
+        self.assets = _assets(options.get("assets"))
+        self.asset_deps = _assets(options.get("asset_deps"))
+        self.by: str = options.get("by") or ""
+        self.touches_assets = bool(self.assets or self.asset_deps)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        wait_for = kwargs.pop("wait_for", None)
+        return self._drive(TaskRun(self, args, kwargs, wait_for))  # type: ignore[no-any-return]
+
+    @overload
+    def submit(self: Task[P2, Coroutine[Any, Any, T]], *args: P2.args, **kwargs: P2.kwargs) -> Future[T]: ...
+    @overload
+    def submit(self: Task[P2, T], *args: P2.args, **kwargs: P2.kwargs) -> Future[T]: ...
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run on another thread, once all futures among the arguments and in `wait_for` have ended.
+
+        If one of those failed, the task is not run: its state is `skipped` and its result `UpstreamFailed`, unless the
+        future is wrapped in `allow_failure`.
+        """
+        from flowtell.engine.submission import submit
+
+        wait_for = kwargs.pop("wait_for", None)
+        return submit(TaskRun(self, args, kwargs, wait_for))
+
+    def map(self, *args: Any, **kwargs: Any) -> FutureList[Any]:
+        """Submit once for each element of the arguments that can be iterated; `unmapped`, text and scalars go to all.
+
+        Raises:
+            ValueError: there is nothing to map over, or the lengths differ.
+        """
+        from flowtell.engine.mapping import submit_each
+
+        wait_for = kwargs.pop("wait_for", None)
+        return submit_each(self, args, kwargs, wait_for)
+
+    def with_options(self, **options: Unpack[MaterializeOptions]) -> Self:
+        """The same task with other options, `assets` among them; what is not named stays."""
+        return self._with(options)
+
+
+def _assets(given: Any) -> tuple[Asset, ...]:
+    if not given:
+        return ()
+    from flowtell.engine.assets import as_asset
+
+    return tuple(dict.fromkeys(as_asset(one) for one in given))
+
+
+@overload
+def task(fn: Callable[P2, R2], /) -> Task[P2, R2]: ...
+@overload
+def task(**options: Unpack[TaskOptions]) -> Callable[[Callable[P2, R2]], Task[P2, R2]]: ...
+def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a function a task: every call is an observed run, inside a flow, inside another task, or by itself.
+
+    An exception of the function fails the run, after its retries, and reaches the caller unchanged.
+    """
+    if fn is None:
+        return lambda decorated: Task(decorated, options)
+    return Task(fn, options)
+
+
+def materialize(
+    *assets: Asset | str, by: str | None = None, **options: Unpack[TaskOptions]
+) -> Callable[[Callable[P2, R2]], Task[P2, R2]]:
+    """Make a function a task that makes `assets`: a run that completes has materialized them all.
+
+    What they are made of is told from `asset_deps` and from the task runs whose results come in, see `lineage`.
+
+    Raises:
+        TypeError: no asset is named.
+        BadAssetKey: a key is no URI.
+    """
+    if not assets or callable(assets[0]):
+        raise TypeError("materialize needs the asset that is made: @materialize('s3://bucket/path')")
+    return lambda decorated: Task(decorated, {**options, "assets": assets, "by": by})

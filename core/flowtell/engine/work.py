@@ -1,0 +1,69 @@
+"""What a flow and a task have in common: a function, and how it is to be run."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from copy import copy
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Self, TypeVar
+
+from flowtell.engine import drivers
+from flowtell.engine.options import HOOKS, check_names
+from flowtell.engine.retries import retry_options
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+
+class Work(Generic[P, R]):
+    """A decorated function. `.fn` is the plain one."""
+
+    kind: ClassVar[str]
+    known_options: ClassVar[type]
+
+    def __init__(self, fn: Callable[P, R], options: Mapping[str, Any]) -> None:
+        check_names(self.kind, options, self.known_options)
+        given = options.get
+        self.fn = fn
+        self._options = dict(options)
+        self.name: str = given("name") or _name_of(fn)
+        self.description: str = inspect.getdoc(fn) or "" if given("description") is None else options["description"]
+        self.version: str = given("version") or ""
+        self.tags = tuple(sorted(set(given("tags") or ())))
+        self.retries = retry_options(
+            given("retries") or 0, given("retry_delay_seconds"), given("retry_jitter_factor"), given("retry_condition_fn")
+        )
+        self.timeout_seconds = float(options["timeout_seconds"]) if given("timeout_seconds") else None
+        self.log_prints: bool | None = given("log_prints")
+        self.run_name: str | Callable[..., str] | None = given(f"{self.kind}_run_name")
+        self.hooks = {state: tuple(options[name]) for name, state in HOOKS.items() if given(name)}
+        self.colour = drivers.colour_of(fn)
+        self._drive = drivers.DRIVERS[self.colour]
+        self._look_like(fn)
+
+    def _look_like(self, fn: Callable[P, R]) -> None:
+        """For `help`, `inspect` and documentation tools."""
+        self.__name__, self.__qualname__ = self.name, getattr(fn, "__qualname__", self.name)
+        self.__module__, self.__doc__ = getattr(fn, "__module__", ""), getattr(fn, "__doc__", None)
+        self.__wrapped__ = fn
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name!r}>"
+
+    def _with(self, options: Mapping[str, Any]) -> Self:
+        return type(self)(self.fn, {**self._options, **options})
+
+    if not TYPE_CHECKING:  # to a type checker a decorated method is called like any other attribute
+
+        def __get__(self, instance: Any, owner: type | None = None) -> Self:
+            """A decorated method, bound: its runs get the instance."""
+            if instance is None:
+                return self
+            bound = copy(self)
+            bound.fn = self.fn.__get__(instance, owner)
+            return bound
+
+
+def _name_of(fn: Callable[..., Any]) -> str:
+    name = getattr(fn, "__name__", type(fn).__name__)
+    return "lambda" if name == "<lambda>" else str(name)
