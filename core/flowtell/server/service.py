@@ -24,6 +24,7 @@ _DELETE_SECONDS: Final = 2.0
 _PRUNE_SECONDS: Final = 3600.0
 _WATCH_SECONDS: Final = 0.25
 _SYNC_SECONDS: Final = 1.0
+_FOLLOW_SECONDS: Final = 0.2
 READY_LAG_SECONDS: Final = 30.0
 
 logger = logging.getLogger("flowtell.server")
@@ -86,11 +87,21 @@ class Service:
                     self.ingester.delete_ended()
                     delete_at = time.monotonic() + _DELETE_SECONDS
                 self.ingest_error = ""
+                self._let_runners_follow()
             except Exception as error:
                 self._say_ingest_failed(error)
                 moved = False
             if not moved:
                 self._stop.wait(IDLE_SECONDS)
+
+    def _let_runners_follow(self) -> None:
+        """Wait a moment for plugins that would fall out of the window: reading the log back costs them far more.
+
+        One that hangs falls out after a second of such moments and is not waited for again.
+        """
+        until = time.monotonic() + _FOLLOW_SECONDS
+        while any(self.store.window.nearly_leaves(runner.cursor) for runner in self.runners) and time.monotonic() < until:
+            time.sleep(0.002)
 
     def _say_ingest_failed(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"[:500]

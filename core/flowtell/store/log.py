@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec.structs import force_setattr
 from sqlalchemy import Connection, func, select, update
+from sqlalchemy.exc import IntegrityError
 
 from flowtell.errors import MalformedEvent
 from flowtell.events import Event, decode, encode, encode_value
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _LAST_SEQ: Final = "last_seq"
 LATE_CORRECTIONS: Final = "late_corrections"
 _IDS_A_QUERY: Final = 500
+_INSERT: Final = f"INSERT INTO events ({', '.join(EVENT_COLUMNS)}) VALUES ({', '.join('?' * len(EVENT_COLUMNS))})"
 
 
 class Writer(NamedTuple):
@@ -49,7 +51,7 @@ class EventLog:
         self._next = 0
         self._writers: dict[int, Writer] = {}
         self._statements: dict[str, Prepared] = {}
-        self._runs = RunTables(self._prepared)
+        self._runs = RunTables()
         if not store.read_only:
             store.window.head = self.head()
 
@@ -60,18 +62,28 @@ class EventLog:
 
         Returns those added, as plugins will see them. An id that the log has already is skipped: redelivery adds nothing.
         """
-        fresh = self._without_known(transaction.connection, lines)
-        if not fresh:
+        lines = _once(lines)
+        first = self._next
+        try:
+            with transaction.connection.begin_nested():  # that the log has none of them is likely; asking first costs 3 µs a task run
+                return self._append(transaction, writer, lines, received)
+        except IntegrityError:
+            self._next = first
+            return self._append(transaction, writer, self._without_known(transaction.connection, lines), received)
+
+    def _append(self, transaction: Transaction, writer: Writer, lines: Sequence[Line], received: int) -> Sequence[Event]:
+        if not lines:
             return ()
-        seq = self._take(transaction.connection, len(fresh))
-        for place, line in enumerate(fresh, seq):
-            _stamp(line, place, received, writer)
-        added = [line.event for line in fresh]
-        corrections = self._runs.fold(transaction.connection, added, writer.id)
-        self._insert(transaction.connection, fresh, writer, received)
-        self._declare_flows(transaction.connection, added)
-        if corrections:
-            self._add(transaction.connection, LATE_CORRECTIONS, corrections)
+        connection = transaction.connection
+        for seq, line in enumerate(lines, self._take(connection, len(lines))):
+            _stamp(line, seq, received, writer)
+        added = [line.event for line in lines]
+        folded = self._runs.fold(connection, added, writer.id)
+        connection.exec_driver_sql(_INSERT, [_event_row(line, writer.id, received) for line in lines])
+        self._runs.merge(connection, folded)
+        self._declare_flows(connection, added)
+        if folded.corrections:
+            self._add(connection, LATE_CORRECTIONS, folded.corrections)
         transaction.appended.append(added)
         return added
 
@@ -80,11 +92,8 @@ class EventLog:
         return self.append(transaction, writer, [Line(event, encode(event), n + at) for at, event in enumerate(new)], received)
 
     def _without_known(self, connection: Connection, lines: Sequence[Line]) -> Sequence[Line]:
-        by_id = {line.event.id: line for line in reversed(lines)}  # reversed: of two with one id the first stays
-        known = self._known(connection, list(by_id))
-        if not known and len(by_id) == len(lines):
-            return lines
-        return [line for line in lines if line.event.id not in known and by_id[line.event.id] is line]
+        known = self._known(connection, [line.event.id for line in lines])
+        return [line for line in lines if line.event.id not in known]
 
     def _known(self, connection: Connection, ids: list[str]) -> set[str]:
         known: set[str] = set()
@@ -117,15 +126,6 @@ class EventLog:
         """Remember the highest `seq` before old events are deleted."""
         highest = self._highest(transaction.connection)
         self._set(transaction.connection, _LAST_SEQ, highest)
-
-    def _insert(self, connection: Connection, lines: Sequence[Line], writer: Writer, received: int) -> None:
-        rows = [_event_row(line, writer.id, received) for line in lines]
-        connection.exec_driver_sql(self._insert_sql, rows)
-
-    @property
-    def _insert_sql(self) -> str:
-        names = ", ".join(EVENT_COLUMNS)
-        return f"INSERT INTO events ({names}) VALUES ({', '.join('?' * len(EVENT_COLUMNS))})"
 
     def _declare_flows(self, connection: Connection, added: Iterable[Event]) -> None:
         rows = [_flow_row(event) for event in added if event.type == "flow.declared"]
@@ -191,6 +191,12 @@ class EventLog:
             self._writers[row.id] = Writer(row.id, row.name, row.environment, row.source)
 
 
+def _once(lines: Sequence[Line]) -> Sequence[Line]:
+    """The first of each id: a batch may hold a line twice."""
+    by_id = {line.event.id: line for line in reversed(lines)}
+    return lines if len(by_id) == len(lines) else [line for line in lines if by_id[line.event.id] is line]
+
+
 def _stamp(line: Line, seq: int, received: int, writer: Writer) -> None:
     """Put on the event what the log adds. It was decoded a moment ago and nobody else has it yet."""
     event = line.event
@@ -198,6 +204,7 @@ def _stamp(line: Line, seq: int, received: int, writer: Writer) -> None:
     force_setattr(event, "received", received)
     force_setattr(event, "writer", writer.name)
     force_setattr(event, "n", line.n)
+    force_setattr(event, "contrary", False)
     if writer.environment and not event.environment:
         force_setattr(event, "environment", writer.environment)
     if writer.source and not event.source:

@@ -20,13 +20,17 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 def pack(line: bytes, event: Event) -> bytes:
     """The JSON of `line` without its columns."""
     front = _front(event.type, event.id, event.time, event.run, event.task_run, event.flow, event.task).encode()
-    if line.startswith(front):
-        rest = line[len(front) :]
-        if rest[:1] == b",":
-            return b"{" + rest[1:]
-        if rest == b"}":
-            return b"{}"
-    return _pack_other(line)
+    if not line.startswith(front):  # another order, or a name with escapes
+        return _pack_other(line)
+    rest = line[len(front) + 1 :]
+    return b"{" + rest if rest else b"{}"
+
+
+def _pack_other(line: bytes) -> bytes:
+    fields = _decode(line)
+    for name in COLUMNS:
+        fields.pop(name, None)
+    return msgspec.json.encode(fields)
 
 
 def _front(type: str, id: str, time: int, run: str, task_run: str, flow: str, task: str) -> str:

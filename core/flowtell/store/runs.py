@@ -5,9 +5,9 @@ The batch is folded in memory first, so that a task run which starts and ends in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import force_setattr
 from sqlalchemy import Connection
@@ -21,29 +21,44 @@ _KEYS_A_QUERY: Final = 400
 Facts = dict[tuple[str, str], RunFacts]
 
 
-class RunTables:
-    """Folds events into `runs` and `task_runs`, and marks the events that come after an end as contrary."""
+class Folded(NamedTuple):
+    """What a batch says of runs, by run and task run."""
 
-    def __init__(self, prepared: Callable[..., Any]) -> None:
-        self._prepared = prepared
+    flow_runs: Facts
+    task_runs: Facts
+
+    @property
+    def corrections(self) -> int:
+        """Ends that contradicted an earlier one."""
+        return sum(facts.corrections for part in self for facts in part.values())
+
+
+class RunTables:
+    """`fold`, then `merge`, in one transaction."""
+
+    def __init__(self) -> None:
         self._task_row = attrgetter(*TASK_RUN_COLUMNS)
         self._run_row = attrgetter(*RUN_COLUMNS)
         self._sql: dict[str, str] = {}
 
-    def fold(self, connection: Connection, events: Iterable[Event], writer: int) -> int:
-        """Take the events in. Returns how many ends contradicted an earlier one."""
-        flow_events = [event for event in events if event.type in FLOW_RUN_TYPES and event.run]
-        task_events = [event for event in events if event.type in TASK_RUN_TYPES and event.task_run]
-        corrections = 0
-        if flow_events:
-            facts = self._known(connection, "runs", {("", event.run) for event in flow_events})
-            corrections += _take(facts, flow_events, writer)
-            self._merge(connection, "runs", facts)
-        if task_events:
-            facts = self._known(connection, "task_runs", {(event.run, event.task_run) for event in task_events})
-            corrections += _take(facts, task_events, writer)
-            self._merge(connection, "task_runs", facts)
-        return corrections
+    def fold(self, connection: Connection, events: Sequence[Event], writer: int) -> Folded:
+        """Facts of the runs that the events speak of. Marks those that come after an end as contrary; writes nothing."""
+        flow_events = [event for event in events if event.task_run == "" and event.type in FLOW_RUN_TYPES and event.run]
+        task_events = [event for event in events if event.task_run and event.type in TASK_RUN_TYPES]
+        flow_runs = self._known(connection, "runs", {("", event.run) for event in flow_events}) if flow_events else {}
+        task_runs = self._known(connection, "task_runs", {(event.run, event.task_run) for event in task_events}) if task_events else {}
+        for event in flow_events:
+            if not flow_runs["", event.run].take(event, writer):
+                force_setattr(event, "contrary", True)
+        for event in task_events:
+            if not task_runs[event.run, event.task_run].take(event, writer):
+                force_setattr(event, "contrary", True)
+        return Folded(flow_runs, task_runs)
+
+    def merge(self, connection: Connection, folded: Folded) -> None:
+        """Add the facts to those in the tables."""
+        self._merge(connection, "runs", folded.flow_runs)
+        self._merge(connection, "task_runs", folded.task_runs)
 
     def _known(self, connection: Connection, table: str, keys: set[tuple[str, str]]) -> Facts:
         """Facts to fold into, which know of an end that the table has already."""
@@ -55,6 +70,8 @@ class RunTables:
         return facts
 
     def _merge(self, connection: Connection, name: str, facts: Facts) -> None:
+        if not facts:
+            return
         row = self._run_row if name == "runs" else self._task_row
         connection.exec_driver_sql(self._merge_sql(connection, name), [row(one) for one in facts.values()])
 
@@ -80,13 +97,3 @@ def _ends(connection: Connection, table: str, keys: Sequence[tuple[str, str]]) -
             values,
         )
     return [((row[0], row[1]), row[2]) for row in rows]
-
-
-def _take(facts: Facts, events: Iterable[Event], writer: int) -> int:
-    corrections = 0
-    for event in events:
-        fact = facts[(event.run, event.task_run)] if event.task_run else facts[("", event.run)]
-        if not fact.take(event, writer):
-            force_setattr(event, "contrary", True)
-    corrections = sum(fact.corrections for fact in facts.values())
-    return corrections

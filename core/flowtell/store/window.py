@@ -40,6 +40,12 @@ class Window:
                     return events if first == seq + 1 else events[seq + 1 - first :]
         return None
 
+    def nearly_leaves(self, seq: int) -> bool:
+        """Whether what follows `seq` is still here, but more than half of what the window holds has come after it."""
+        with self._changed:
+            reaches = bool(self._batches) and self._batches[0][0] <= seq + 1
+            return reaches and self.head - seq > self._limit // 2
+
     def wait(self, seq: int, seconds: float) -> None:
         """Until there is something after `seq`, or the time is over, or `wake` is called."""
         with self._changed:
