@@ -64,9 +64,7 @@ def _moment(family: Family, moment: Callable[[FlowTotals], int]) -> tuple[Family
 def _flow_duration(labels: str, flow: FlowTotals) -> str:
     name, counts = families.FLOW_DURATION.name, list(accumulate(flow.buckets))
     bounds = [*map(repr, families.FLOW_DURATION.buckets), "+Inf"]
-    buckets = [
-        f'{name}_bucket{{{labels},le="{bound}"}} {number}\n' for bound, number in zip(bounds, counts, strict=True)
-    ]
+    buckets = [f'{name}_bucket{{{labels},le="{bound}"}} {number}\n' for bound, number in zip(bounds, counts, strict=True)]
     return "".join(buckets) + sample(f"{name}_sum", labels, flow.seconds) + sample(f"{name}_count", labels, counts[-1])
 
 

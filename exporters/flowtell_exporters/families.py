@@ -26,12 +26,8 @@ DURATION_BUCKETS: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 
 _FLOW: Final = ("flow", "environment")
 _TASK: Final = ("flow", "task", "environment")
 
-FLOW_RUNS: Final = Family(
-    "flowtell_flow_runs_total", "counter", "Flow runs that ended, by end state.", (*_FLOW, "state")
-)
-TASK_RUNS: Final = Family(
-    "flowtell_task_runs_total", "counter", "Task runs that ended, by end state.", (*_TASK, "state")
-)
+FLOW_RUNS: Final = Family("flowtell_flow_runs_total", "counter", "Flow runs that ended, by end state.", (*_FLOW, "state"))
+TASK_RUNS: Final = Family("flowtell_task_runs_total", "counter", "Task runs that ended, by end state.", (*_TASK, "state"))
 DEPLOYMENT_RUNS: Final = Family(
     "flowtell_deployment_runs_total",
     "counter",
@@ -48,9 +44,7 @@ FLOW_DURATION: Final = Family(
 TASK_DURATION: Final = Family(
     "flowtell_task_run_duration_seconds", "summary", "Time from a task run's start to its end, retries included.", _TASK
 )
-TASK_RETRIES: Final = Family(
-    "flowtell_task_retries_total", "counter", "Attempts of task runs that were tried again.", _TASK
-)
+TASK_RETRIES: Final = Family("flowtell_task_retries_total", "counter", "Attempts of task runs that were tried again.", _TASK)
 IN_PROGRESS: Final = Family(
     "flowtell_flow_runs_in_progress", "gauge", "Flow runs that started and have not ended.", (*_FLOW, "state")
 )
@@ -94,9 +88,7 @@ OVERFLOW: Final = Family(
 PLUGIN_LAG_EVENTS: Final = Family(
     "flowtell_plugin_lag_events", "gauge", "Events in the log that a plugin has not handled.", ("plugin",)
 )
-PLUGIN_LAG_SECONDS: Final = Family(
-    "flowtell_plugin_lag_seconds", "gauge", "Age of the oldest of those events.", ("plugin",)
-)
+PLUGIN_LAG_SECONDS: Final = Family("flowtell_plugin_lag_seconds", "gauge", "Age of the oldest of those events.", ("plugin",))
 PLUGIN_ERRORS: Final = Family(
     "flowtell_plugin_errors_total", "counter", "Calls of a plugin that raised or timed out.", ("plugin",)
 )

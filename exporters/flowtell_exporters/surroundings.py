@@ -55,9 +55,7 @@ def plugin_texts(plugins: Iterable[PluginStatus]) -> dict[str, Iterable[str]]:
         families.PLUGIN_DROPPED: lambda plugin: plugin.dropped,
     }
     named = list(plugins)
-    return {
-        family.name: [_line(family, plugin.name, fact(plugin)) for plugin in named] for family, fact in facts.items()
-    }
+    return {family.name: [_line(family, plugin.name, fact(plugin)) for plugin in named] for family, fact in facts.items()}
 
 
 def writer_texts(machines: Iterable[Any]) -> dict[str, Iterable[str]]:

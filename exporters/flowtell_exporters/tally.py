@@ -97,10 +97,8 @@ class Tally:
         if event.contrary:
             self._own.totals.corrections += 1
             return
-        flow = self._flow(event).totals
-        flow.end(event.state)
-        flow.time(event.duration)
-        flow.ended_at(min(event.time, event.received or event.time), event.state)  # a clock ahead hides no later end
+        moment = min(event.time, event.received or event.time)  # one clock that is ahead hides no later end
+        self._flow(event).totals.finish(event.state, event.duration, moment)
         if event.deployment:
             self._deployment(event).totals.end(event.state)
         self._flow_run_closed(event)
@@ -122,8 +120,7 @@ class Tally:
             self._own.totals.corrections += 1
             return
         task = self._tasks[event.flow, event.task, event.environment]
-        task.totals.end(event.state)
-        task.totals.time(event.duration)
+        task.totals.finish(event.state, event.duration)
         self._touched.add(task)
 
     def _task_run_retrying(self, event: Event) -> None:
@@ -153,7 +150,8 @@ class Tally:
         touched, self._touched = self._touched, set()
         self._version += 1
         new = [self._new_row(subject) for subject in touched if not subject.stored]
-        old = [{"key": subject.id, **self._data(subject)} for subject in touched if subject.stored]
+        version, text = self._version, self._text
+        old = [{"key": each.id, "version": version, "data": text(each)} for each in touched if each.stored]
         for subject in touched:
             subject.stored = True
         return new, old
@@ -185,11 +183,11 @@ class Tally:
         return next(self._ids)
 
     def _new_row(self, subject: Subject[Any]) -> dict[str, Any]:
-        labels = _encode(subject.labels).decode()
-        return {"id": subject.id, "kind": subject.kind, "labels": labels, **self._data(subject)}
+        row = {"id": subject.id, "kind": subject.kind, "labels": _encode(subject.labels).decode()}
+        return {**row, "version": self._version, "data": self._text(subject)}
 
-    def _data(self, subject: Subject[Any]) -> dict[str, Any]:
+    def _text(self, subject: Subject[Any]) -> str:
         totals = subject.totals
         if subject.kind == "flow":
             totals.in_progress, totals.oldest_start = self._runs.by_state(subject), self._runs.oldest_start(subject)
-        return {"version": self._version, "data": _encode(totals).decode()}
+        return _encode(totals).decode()

@@ -18,7 +18,8 @@ OTHER: Final = "other"
 """Stands for a state or an event type that this version has no name for: a label's values stay bounded."""
 
 _SUCCESS: Final = frozenset({"completed", "cached"})
-_LONGEST: Final = 1e9
+LONGEST: Final = 1e9
+"""Seconds; no clock has measured a longer run, and one such duration would spoil a sum for ever."""
 
 
 class Ends(Struct, omit_defaults=True):
@@ -27,9 +28,11 @@ class Ends(Struct, omit_defaults=True):
     ends: dict[str, int] = field(default_factory=dict)
 
     def end(self, state: str) -> None:
-        if state not in self.ends and state not in END_STATES:
-            state = OTHER
-        self.ends[state] = self.ends.get(state, 0) + 1
+        try:
+            self.ends[state] += 1
+        except KeyError:
+            known = state if state in END_STATES else OTHER
+            self.ends[known] = self.ends.get(known, 0) + 1
 
 
 class TaskTotals(Ends, omit_defaults=True):
@@ -39,9 +42,10 @@ class TaskTotals(Ends, omit_defaults=True):
     timed: int = 0
     retries: int = 0
 
-    def time(self, duration: float | None) -> None:
-        if (seconds := plausible(duration)) is not None:
-            self.seconds += seconds
+    def finish(self, state: str, duration: float | None) -> None:
+        self.end(state)
+        if duration is not None and 0 <= duration < LONGEST:
+            self.seconds += duration
             self.timed += 1
 
 
@@ -66,19 +70,18 @@ class FlowTotals(RunEnds, omit_defaults=True):
     source: str = ""
     version: str = ""
 
-    def time(self, duration: float | None) -> None:
-        if (seconds := plausible(duration)) is not None:
-            self.seconds += seconds
-            self.buckets[bisect_left(DURATION_BUCKETS, seconds)] += 1
+    def finish(self, state: str, duration: float | None, moment: int) -> None:
+        self.end(state)
+        self.last_completion = max(self.last_completion, moment)
+        if state in _SUCCESS:
+            self.last_success = max(self.last_success, moment)
+        if duration is not None and 0 <= duration < LONGEST:
+            self.seconds += duration
+            self.buckets[bisect_left(DURATION_BUCKETS, duration)] += 1
 
     def declare(self, time: int, version: str, owner: str, source: str) -> None:
         if time >= self.declared:
             self.declared, self.version, self.owner, self.source = time, version, owner, source
-
-    def ended_at(self, moment: int, state: str) -> None:
-        self.last_completion = max(self.last_completion, moment)
-        if state in _SUCCESS:
-            self.last_success = max(self.last_success, moment)
 
 
 class MeasureTotals(Struct, omit_defaults=True):
@@ -99,8 +102,3 @@ class OwnTotals(Struct, omit_defaults=True):
     events: dict[str, int] = field(default_factory=dict)
     corrections: int = 0
     overflow: dict[str, int] = field(default_factory=dict)
-
-
-def plausible(duration: float | None) -> float | None:
-    """The duration; None when it is unknown or no clock can have measured it: one such would spoil a sum for ever."""
-    return duration if duration is not None and 0 <= duration < _LONGEST else None

@@ -1,78 +1,66 @@
-"""A real log, a real runner and the plugin under test, without HTTP between them."""
+"""A real log, a real runner and the Prometheus plugin, without HTTP between them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.requests import Request
 
 from flowtell.events import Event
-from flowtell.runner import Runner
-from flowtell.store import open_store
-from flowtell.store.log import EventLog
-
-NOW = 1_800_000_000_000_000
+from flowtell.testing import PluginHarness
+from flowtell_exporters.prometheus import create
 
 
 class Observatory:
-    """One store with one plugin on its log; `restart` is what a killed server does."""
+    """One store with the plugin on its log, seen through the page that it mounts."""
 
-    def __init__(self, url: str, factory: Callable[..., Any], settings: dict[str, Any]) -> None:
-        self.store = open_store(url)
-        self.now = NOW
-        self._factory, self._settings = factory, settings
-        self.restart()
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self.harness = PluginHarness(create, folder, name="prometheus", settings=settings)
+        self.store, self.restart, self.read = self.harness.store, self.harness.restart, self.harness.read
 
-    def restart(self) -> None:
-        """A new plugin that knows only what the tables hold."""
-        self.mounted: dict[str, Any] = {}
-        self.runner = Runner("prometheus", self._factory, self.store, settings=self._settings, clock=lambda: self.now)
-        self.runner.on_mount = lambda name, path, app: self.mounted.update({path: app})
-        self.runner.all_statuses = lambda: (self.runner.status(),)
-        self.runner.open()
-
-    def append(self, *events: Event, machine: str = "m1", **facts: Any) -> Sequence[Event]:
-        """Put events into the log, as the ingester would; what it has already is skipped."""
-        log: EventLog = self.store.log
-        with self.store.write() as transaction:
-            writer = log.writer(transaction, f"journal-{machine}", "journal", machine=machine)
-            if facts:
-                log.move_writer(transaction, writer, **facts)
-            return log.append_events(transaction, writer, events, self.now)
-
-    def handle(self, limit: int = 2000) -> None:
-        """Let the plugin have all that is in the log."""
-        while self.runner.step(limit):
-            pass
+    @property
+    def page(self) -> Any:
+        return self.harness.mounted["/metrics"]
 
     def feed(self, *events: Event) -> None:
-        self.append(*events)
-        self.handle()
+        """Put events into the log and let the plugin have them."""
+        self.harness.feed(events)
+
+    def append(self, *events: Event, machine: str = "m1", **facts: Any) -> None:
+        """Put events into the log from a writer of `machine` of which `facts` are known."""
+        with self.store.write() as transaction:
+            writer = self.store.log.writer(transaction, f"journal-{machine}", "journal", machine=machine)
+            self.store.log.move_writer(transaction, writer, events=0, **facts)
+            self.store.log.append_events(transaction, writer, events, self.harness.clock())
 
     def text(self, *, openmetrics: bool = False) -> str:
-        return self.mounted["/metrics"].text(openmetrics=openmetrics)
+        return self.page.text(openmetrics=openmetrics)
 
     def respond(self, method: str = "GET", **headers: str) -> Any:
         """The response to a request with these headers."""
         raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-        return self.mounted["/metrics"].respond(Request({"type": "http", "method": method, "headers": raw}))
-
-    def close(self) -> None:
-        self.runner.close()
-        self.store.close()
+        return self.page.respond(Request({"type": "http", "method": method, "headers": raw}))
 
 
 @pytest.fixture
 def observe(tmp_path):
-    """Make an observatory: `observe(factory, **settings)`."""
+    """Make an observatory: `observe(max_flows=3)`."""
     made: list[Observatory] = []
 
-    def make(factory: Callable[..., Any], **settings: Any) -> Observatory:
-        made.append(Observatory(f"sqlite:///{tmp_path}/{len(made)}.db", factory, settings))
+    def make(**settings: Any) -> Observatory:
+        folder = tmp_path / f"observatory-{len(made)}"
+        folder.mkdir()
+        made.append(Observatory(folder, settings))
         return made[-1]
 
     yield make
     for each in made:
-        each.close()
+        each.harness.close()
+
+
+@pytest.fixture
+def seen(observe):
+    """An observatory as it comes without configuration."""
+    return observe()

@@ -32,11 +32,12 @@ from flowtell.events import (
     UserEvent,
 )
 from flowtell.ids import new_id
+from flowtell.testing import FakeClock
 from flowtell_exporters.families import FAMILIES
 from flowtell_exporters.prometheus import create
 from flowtell_exporters.tables import open_runs, totals
 
-START = 1_799_999_000_000_000
+START = FakeClock().now - 1_000_000_000
 SECOND = 1_000_000
 
 
@@ -73,11 +74,6 @@ def value(observatory, name, /, **labels):
 
 NIGHTLY = {"flow": "nightly", "environment": "prod"}
 LOAD = {**NIGHTLY, "task": "load"}
-
-
-@pytest.fixture
-def seen(observe):
-    return observe(create)
 
 
 # --- counting -----------------------------------------------------------------------------------------------------
@@ -117,9 +113,7 @@ def test_durations_fall_into_cumulative_buckets(seen):
     """From a second to a day; an unknown duration is not zero but absent, an impossible one likewise."""
     durations = [0.2, 1.0, 1.1, 90_000.0, None, -5.0, 1e300]
     seen.feed(*[finished(f"r{at}", duration=each) for at, each in enumerate(durations)])
-    buckets = [
-        value(seen, "flow_run_duration_seconds_bucket", **NIGHTLY, le=le) for le in ("1.0", "5.0", "86400.0", "+Inf")
-    ]
+    buckets = [value(seen, "flow_run_duration_seconds_bucket", **NIGHTLY, le=le) for le in ("1.0", "5.0", "86400.0", "+Inf")]
     assert buckets == [2, 3, 3, 4]
     assert value(seen, "flow_run_duration_seconds_count", **NIGHTLY) == 4
     assert value(seen, "flow_run_duration_seconds_sum", **NIGHTLY) == pytest.approx(90_002.3)
@@ -176,7 +170,7 @@ def test_success_and_completion_have_their_moments(seen):
     assert value(seen, "flow_last_success_timestamp_seconds", **NIGHTLY) == START / 1e6 + 10
     assert value(seen, "flow_last_completion_timestamp_seconds", **NIGHTLY) == START / 1e6 + 20
     seen.feed(finished("c", at=10**9))
-    assert value(seen, "flow_last_success_timestamp_seconds", **NIGHTLY) == seen.now / 1e6
+    assert value(seen, "flow_last_success_timestamp_seconds", **NIGHTLY) == seen.harness.clock() / 1e6
 
 
 def test_a_flow_that_never_succeeded_has_no_moment_of_it(seen):
@@ -234,7 +228,7 @@ def test_a_removed_run_is_over_but_did_not_end(seen):
 
 def test_a_batch_that_opens_and_closes_a_run_keeps_no_row_of_it(seen):
     seen.feed(started("a"), finished("a"), started("b"))
-    assert [row.run for row in seen.store.read(select(open_runs))] == ["b"]
+    assert [row.run for row in seen.read(select(open_runs))] == ["b"]
 
 
 # --- what is declared ---------------------------------------------------------------------------------------------
@@ -259,7 +253,7 @@ def test_plugins_writers_and_the_build_are_shown(seen):
     seen.append(event(FlowDeclared), machine="m2", skew=0.25, ended=1)
     assert value(seen, "plugin_lag_events", plugin="prometheus") == 2
     assert value(seen, "plugin_lag_seconds", plugin="prometheus") == 0
-    seen.handle()
+    seen.harness.deliver()
     assert value(seen, "plugin_lag_events", plugin="prometheus") == 0
     assert value(seen, "plugin_errors_total", plugin="prometheus") == 0
     assert value(seen, "plugin_dropped_total", plugin="prometheus") == 0
@@ -275,7 +269,7 @@ def test_the_writers_table_is_read_at_most_once_a_second(seen):
     assert value(seen, "events_dropped_total", machine="m1") == 1
     seen.append(dropped=2)
     assert value(seen, "events_dropped_total", machine="m1") == 1
-    seen.now += 1_000_000
+    seen.harness.clock.advance(1.0)
     assert value(seen, "events_dropped_total", machine="m1") == 2
 
 
@@ -284,22 +278,20 @@ def test_the_writers_table_is_read_at_most_once_a_second(seen):
 
 def test_names_without_end_go_to_one_overflow_series(observe):
     """Sums stay exact, series and memory bounded, and the family at fault is named."""
-    seen = observe(create, max_flows=3, max_tasks=2)
+    seen = observe(max_flows=3, max_tasks=2)
     seen.feed(*[finished(f"r{at}", flow=f"flow-{at % 50}") for at in range(200)])
     seen.feed(*[task_finished(f"t{at}", task=f"task-{at}") for at in range(10)])
-    runs = {
-        labels: number for (name, labels), number in samples(seen.text()).items() if name == "flowtell_flow_runs_total"
-    }
+    runs = {labels: number for (name, labels), number in samples(seen.text()).items() if name == "flowtell_flow_runs_total"}
     assert sum(runs.values()) == 200
     assert len(runs) == 4 * len(END_STATES)
     assert value(seen, "flow_runs_total", flow="__overflow__", environment="__overflow__", state="completed") == 188
     assert value(seen, "series_overflow_total", metric="flowtell_flow_runs_total") == 188
     assert value(seen, "series_overflow_total", metric="flowtell_task_runs_total") == 8
-    assert len(seen.store.read(select(totals))) == 4 + 3 + 1
+    assert len(seen.read(select(totals))) == 4 + 3 + 1
 
 
 def test_the_bound_holds_over_a_restart(observe):
-    seen = observe(create, max_flows=2)
+    seen = observe(max_flows=2)
     seen.feed(*[finished(f"r{at}", flow=f"flow-{at}") for at in range(5)])
     before = seen.text()
     seen.restart()
@@ -343,7 +335,7 @@ def test_a_restart_changes_nothing(seen):
     everything(seen)
     before = seen.text()
     seen.restart()
-    seen.handle()
+    seen.harness.deliver()
     assert seen.text() == before
     seen.feed(finished("b"))
     assert value(seen, "flow_runs_in_progress", **NIGHTLY, state="running") == 0
@@ -353,13 +345,13 @@ def test_a_restart_changes_nothing(seen):
 def test_a_scrape_shows_only_what_is_committed(seen):
     """A server killed between a plugin's call and its commit must not have shown what is then counted anew."""
     seen.feed(finished("a"))
-    seen.runner._plugin._tally.take([finished("b")])
+    seen.harness.runner.plugin._tally.take([finished("b")])
     assert value(seen, "flow_runs_total", **NIGHTLY, state="completed") == 1
 
 
 def test_a_scrape_sees_what_another_plugin_instance_wrote(seen):
     """The page reads the tables: it needs no plugin that is alive."""
-    page = seen.mounted["/metrics"]
+    page = seen.page
     seen.restart()
     seen.feed(finished("a"))
     assert 'state="completed"} 1\n' in page.text()
@@ -382,14 +374,12 @@ def test_every_sample_belongs_to_a_family_of_the_registry(seen):
 
 
 def test_every_family_that_events_feed_appears(observe):
-    seen = observe(create, max_measures=1)
+    seen = observe(max_measures=1)
     everything(seen)
     seen.append(event(MeasureRecorded, name="x"), skew=0.0)
-    seen.handle()
+    seen.harness.deliver()
     shown = {family.name for family in parse_text(seen.text())}
-    assert {family.name.removesuffix("_total") for family in FAMILIES} == {
-        name.removesuffix("_total") for name in shown
-    }
+    assert {family.name.removesuffix("_total") for family in FAMILIES} == {name.removesuffix("_total") for name in shown}
 
 
 def test_an_empty_log_is_a_valid_page(seen):
@@ -437,9 +427,7 @@ def test_promtool_finds_nothing_to_say(seen):
     if promtool is None:
         pytest.skip("promtool is not installed: apt-get install prometheus")
     everything(seen)
-    checked = subprocess.run(
-        [promtool, "check", "metrics"], input=seen.text().encode(), capture_output=True, check=False
-    )
+    checked = subprocess.run([promtool, "check", "metrics"], input=seen.text().encode(), capture_output=True, check=False)
     assert (checked.returncode, checked.stderr, checked.stdout) == (0, b"", b"")
 
 
@@ -457,7 +445,7 @@ def test_a_value_of_another_type_is_refused():
 
 
 def test_text_from_the_environment_is_a_number(observe):
-    seen = observe(create, max_flows="1")
+    seen = observe(max_flows="1")
     seen.feed(finished("a", flow="a"), finished("b", flow="b"))
     assert value(seen, "series_overflow_total", metric="flowtell_flow_runs_total") == 1
 
@@ -465,4 +453,4 @@ def test_text_from_the_environment_is_a_number(observe):
 def test_totals_are_one_row_a_subject(seen):
     """A batch writes each subject once, however many of its numbers changed."""
     everything(seen)
-    assert seen.store.read(select(func.count()).select_from(totals))[0][0] == 5
+    assert seen.read(select(func.count()).select_from(totals))[0][0] == 5
