@@ -297,9 +297,10 @@ def _by_trace(read: Read, digits: str) -> list[str]:
 
 
 def list_task_runs(read: Read, run: str, limit: int = 1000) -> list[TaskRun]:
-    """The first `limit` task runs of a run, in the order in which they were made."""
+    """The first `limit` task runs that a run made, by their start."""
     wanted = select(*_columns(task_runs, TaskRun)).where(task_runs.c.run == run).order_by(task_runs.c.id).limit(limit)
-    return [_record(TaskRun, row) for row in read(wanted)]
+    found = [_record(TaskRun, row) for row in read(wanted)]
+    return sorted(found, key=lambda task: (task.started is None, task.started))
 
 
 def count_task_runs(read: Read, ids: Sequence[str]) -> dict[str, TaskRunCount]:
@@ -367,9 +368,7 @@ def store_stats(read: Read) -> StoreStats:
     """How much the store holds. Counts to a million and no further."""
     head = _value(read, select(func.max(events.c.seq))) or 0
     live = func.count().filter(writers.c.ended.is_(None))
-    met = _row(
-        read, select(func.count().label("all"), live.label("live"), func.sum(writers.c.dropped).label("dropped"))
-    )
+    met = _row(read, select(func.count().label("all"), live.label("live"), func.sum(writers.c.dropped).label("dropped")))
     return StoreStats(
         head=head,
         oldest=_value(read, select(events.c.received).order_by(events.c.seq).limit(1)),

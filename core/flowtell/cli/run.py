@@ -1,0 +1,101 @@
+"""Run a flow in this process."""
+
+from __future__ import annotations
+
+import inspect
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from flowtell.cli.flow_target import find_flow
+from flowtell.cli.options import Json
+from flowtell.cli.outcome import Interrupted, Misuse, debugging
+from flowtell.cli.run_ending import FlowFailed, told_how_it_ended
+from flowtell.errors import FlowtellError
+
+app = App(name="run")
+
+_STOPPING = (signal.SIGTERM, signal.SIGHUP)
+
+
+@app.default
+def run(
+    target: Annotated[
+        str, Parameter(help="MODULE:FLOW or FILE.py:FLOW; the flow's name may be left out where it is the only one.")
+    ],
+    /,
+    *,
+    param: Annotated[
+        tuple[str, ...], Parameter(name=["--param", "-p"], help="A parameter as key=value; give it again for more.")
+    ] = (),
+    json: Json = False,
+) -> int:
+    """Run a flow in this process. SIGTERM cancels the run as Ctrl-C does.
+
+    The exit code is 0 when the run completed, 1 when it failed, and 128 and the signal's number when one ended it.
+    """
+    parameters = _parameters(param)
+    flow = find_flow(target)
+    with _cancelled_by_signals(), told_how_it_ended(json=json):
+        try:
+            _run_to_end(flow, parameters)
+        except FlowtellError:
+            raise
+        except Exception as error:
+            if debugging():
+                raise
+            raise FlowFailed(flow.name, error) from error
+    return 0
+
+
+def _parameters(pairs: Sequence[str]) -> dict[str, str]:
+    """Values stay text: the flow's annotations say what they become."""
+    parameters: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise Misuse(f"'{pair}' is no parameter: write -p key=value.")
+        parameters[name] = value
+    return parameters
+
+
+def _run_to_end(flow: Any, parameters: dict[str, str]) -> None:
+    result = flow(**parameters)
+    if inspect.iscoroutine(result):
+        _await(result)
+    elif inspect.isasyncgen(result):
+        _await(_exhausted(result))
+    elif inspect.isgenerator(result):
+        for _ in result:
+            pass
+
+
+def _await(coroutine: Any) -> None:
+    import asyncio
+
+    asyncio.run(coroutine)
+
+
+async def _exhausted(steps: Any) -> None:
+    async for _ in steps:
+        pass
+
+
+@contextmanager
+def _cancelled_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise what Ctrl-C raises, also in a container's first process, where they would do nothing."""
+
+    def interrupt(number: int, _frame: object) -> None:
+        raise Interrupted(number, signal.Signals(number).name)
+
+    before = {number: signal.signal(number, interrupt) for number in _STOPPING if signal.getsignal(number) == signal.SIG_DFL}
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

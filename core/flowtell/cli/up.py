@@ -1,0 +1,33 @@
+"""Run the server: it ingests journals, runs plugins and serves HTTP."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+from flowtell.cli.log_output import log_to_stderr
+from flowtell.cli.output import Output
+from flowtell.config import load
+
+app = App(name="up")
+
+
+@app.default
+def up(*, host: str | None = None, port: int | None = None) -> None:
+    """Run the server until Ctrl-C: it ingests journals, runs plugins and serves HTTP.
+
+    Args:
+        host: Address to listen on; any but loopback needs a token. Default: server.host, 127.0.0.1.
+        port: Port to listen on, 0 for a free one. Default: server.port, 4727.
+    """
+    from flowtell.server.app import run_server
+
+    log_to_stderr()
+    config = load({"server.host": host, "server.port": port})
+    output = Output()
+
+    def announce(url: str) -> None:
+        output.print_facts([("dashboard", url), ("metrics", f"{url}/metrics"), ("home", config.home)])
+        output.say("Ctrl-C stops it.")
+        output.flush()
+
+    run_server(config, announce=announce)
