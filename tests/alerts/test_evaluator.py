@@ -6,6 +6,7 @@ import pytest
 
 from flowtell import events as e
 from flowtell.errors import UnknownKey
+from flowtell.ids import derived_id
 from flowtell.rules import failed, too_long
 from flowtell.testing import PluginContract
 from flowtell_alerts.evaluator import create
@@ -120,7 +121,7 @@ def test_a_correction_changes_nothing(world):
 
 
 def test_an_end_that_comes_late_counts_at_its_time(world):
-    """A failure before a good end that was already judged opens nothing; a good end before a failure resolves nothing."""
+    """A failure before a good end that was judged opens nothing; a good end before a failure resolves nothing."""
     world.declares(failed())
     began = world.clock()
     world.clock.advance(10)
@@ -418,23 +419,29 @@ def _story(world, rule):
         yield lambda: world.passes(10)
         if rule.kind == "failed":
             yield lambda run=run: world.ends(run, "failed")
-            yield lambda: world.passes()
+            yield world.passes
     yield lambda: world.starts("c")
     for run in "abc":
         yield lambda run=run: world.ends(run)
-    yield lambda: world.passes()
+    yield world.passes
     yield lambda: world.starts("d")
     yield lambda: world.passes(10)
     yield lambda: world.ends("d", "failed") if rule.kind == "failed" else None
-    yield lambda: world.passes()
-    yield lambda: world.passes()
+    yield world.passes
+    yield world.passes
 
 
 def test_many_rules_are_judged_in_several_ticks(world):
     """A tick's write set stays small; none is forgotten."""
-    for number in range(1500):
-        world.declares(failed(), failed(consecutive=2), flow=f"flow{number}")
-        world.ends(f"run{number}", "failed", f"flow{number}")
+    events = [
+        kind(id=derived_id(world.clock(), str(number), kind.type), flow=f"flow{number}", run=f"run{number}", **fields)
+        for number in range(1500)
+        for kind, fields in (
+            (e.FlowDeclared, {"rules": (failed(), failed(consecutive=2))}),
+            (e.FlowRunFinished, {"state": "failed"}),
+        )
+    ]
+    world.harness.append(events)
     world.passes()
     assert 0 < len(world.open) < 1500
     for _ in range(3):

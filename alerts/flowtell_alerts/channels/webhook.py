@@ -67,6 +67,8 @@ class Webhook:
         except (OSError, http.client.HTTPException) as error:
             raise ChannelError(self.name, f"{self._host} {_problem(error)}", permanent=False) from None
         with answer:
+            if self._line.was_cut:  # what had come so far may look like a whole answer
+                raise ChannelError(self.name, f"{self._host} did not answer in time", permanent=False)
             yield answer
 
     def _judge(self, status: int, retry_after: str) -> None:
@@ -129,9 +131,11 @@ class _Line:
 
     def __init__(self) -> None:
         self.socket: socket.socket | None = None
+        self.was_cut = False
 
     @contextlib.contextmanager
     def cut_after(self, seconds: float) -> Iterator[None]:
+        self.was_cut = False
         timer = threading.Timer(seconds, self._cut)
         timer.daemon = True
         timer.start()
@@ -143,6 +147,7 @@ class _Line:
             self.socket = None
 
     def _cut(self) -> None:
+        self.was_cut = True
         if self.socket is not None:
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_RDWR)
