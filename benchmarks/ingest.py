@@ -37,11 +37,16 @@ def write_journal(home: str, task_runs: int) -> None:
         flow, task = number % FLOWS, number // FLOWS % TASKS
         same = {"run": runs[flow], "task_run": new_id(), "flow": f"flow_{flow}", "task": f"task_{task}"}
         lines.append(e.encode(e.TaskRunStarted(id=new_id(), time=now + number, **same, dynamic_key=str(number))))
-        lines.append(e.encode(e.TaskRunFinished(id=new_id(), time=now + number, **same, duration=0.000012, cpu_seconds=0.000011)))
+        lines.append(
+            e.encode(e.TaskRunFinished(id=new_id(), time=now + number, **same, duration=0.000012, cpu_seconds=0.000011))
+        )
         if len(lines) >= BATCH:
             journal.write(b"\n".join(lines) + b"\n")
             lines.clear()
-    lines += [e.encode(e.FlowRunFinished(id=new_id(), time=now, run=run, flow=f"flow_{at}", duration=1.0)) for at, run in enumerate(runs)]
+    lines += [
+        e.encode(e.FlowRunFinished(id=new_id(), time=now, run=run, flow=f"flow_{at}", duration=1.0))
+        for at, run in enumerate(runs)
+    ]
     journal.write(b"\n".join(lines) + b"\n")
     journal.close()
 
@@ -86,7 +91,9 @@ def floor(database: str, target: str) -> float:
     bare = sqlite3.connect(target, isolation_level=None)
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536", "wal_autocheckpoint=4000"):
         bare.execute(f"PRAGMA {pragma}")
-    for (sql,) in source.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name IN ('events', 'task_runs')"):
+    for (sql,) in source.execute(
+        "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name IN ('events', 'task_runs')"
+    ):
         bare.execute(sql)
     spent = 0.0
     for events, task_runs in zip(_batches(source, "events", BATCH), _batches(source, "task_runs", BATCH // 2), strict=False):
@@ -116,16 +123,30 @@ def measure(quick: bool = False) -> list[Figure]:
     rate = task_runs / done["seconds"]
     return [
         Figure("ingest: task runs a second, all in", rate, "1/s", at_least=15_000, note=f"{task_runs:,} task runs"),
-        Figure("ingest: part of a bare SQLite loop's speed", bare / done["seconds"], "ratio", at_least=0.5, note=f"floor {task_runs / bare:,.0f}/s"),
+        Figure(
+            "ingest: part of a bare SQLite loop's speed",
+            bare / done["seconds"],
+            "ratio",
+            at_least=0.5,
+            note=f"floor {task_runs / bare:,.0f}/s",
+        ),
         Figure("ingest: peak memory of the server", done["peak_mb"], "MB", at_most=300),
         Figure("ingest: memory grown over the second half", done["growth_mb"], "MB", at_most=30),
-        Figure("ingest: disk a task run", done["disk"] / task_runs, "B", at_most=1024, note="after a checkpoint, journal deleted"),
+        Figure(
+            "ingest: disk a task run",
+            done["disk"] / task_runs,
+            "B",
+            at_most=1024,
+            note="after a checkpoint, journal deleted",
+        ),
     ]
 
 
 def _in_a_process(home: str, events: int) -> dict[str, float]:
     here = str(Path(__file__).parent)
-    code = f"import sys, json; sys.path.insert(0, {here!r}); import ingest; print(json.dumps(ingest.serve({home!r}, {events})))"
+    code = (
+        f"import sys, json; sys.path.insert(0, {here!r}); import ingest; print(json.dumps(ingest.serve({home!r}, {events})))"
+    )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     return dict(json.loads(output.splitlines()[-1]))
 

@@ -112,7 +112,8 @@ def scrape_figures(events: list[Event]) -> list[Figure]:
         text = page.text()
         anew = best_of(3, lambda: (setattr(everything, "_version", 0), everything.refresh()))
         kept = best_of(5, page.text)
-    peer = best_of(3, lambda parsed=Parsed(text): generate_latest(parsed))  # type: ignore[misc]
+    parsed = Parsed(text)
+    peer = best_of(3, lambda: generate_latest(parsed))  # type: ignore[arg-type]
     note = f"{sum(not line.startswith('#') for line in text.splitlines()):,} samples; client library {peer * 1e3:.0f} ms"
     return [
         Figure("prometheus: scrape, every series changed", (anew + kept) / peer, "ratio", at_most=0.5, note=note),

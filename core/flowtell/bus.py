@@ -77,6 +77,12 @@ class _Bus:
         self._retry_at = 0.0
         self.dropped = 0
 
+    def forget(self) -> None:
+        """Begin anew: try the folder again, warn again, count from zero."""
+        self._retry_at = 0.0
+        self._warned.clear()
+        self.dropped = 0
+
     def warn_once(self, error: FlowtellError) -> None:
         """One line on stderr for each kind of trouble: a flow's output is its own."""
         if error.code in self._warned:
@@ -119,7 +125,7 @@ def _deliver(event: Event) -> None:
     for sink in _bus.sinks:
         try:
             sink(event)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # a sink is somebody else's code, and emit never raises
             _bus.warn_once(FlowtellError(f"{sink!r} raised {type(error).__name__}: {error}"))
 
 
@@ -165,6 +171,4 @@ def renew() -> None:
         _bus.journal.close()
         _bus.journal = None
     _bus.settings = None
-    _bus._retry_at = 0.0
-    _bus._warned.clear()
-    _bus.dropped = 0
+    _bus.forget()

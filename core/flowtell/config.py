@@ -59,13 +59,23 @@ SETTINGS: tuple[Setting, ...] = (
     _names("plugins.enable", (), "Plugins of outsiders to switch on, by name."),
     _names("plugins.disable", (), "Built-in plugins to switch off, by name."),
     _number("plugins.deadline_seconds", 30.0, "Seconds that one call of a plugin may take."),
-    _names("capture.redact", ("password", "secret", "token", "key", "credential", "authorization"), "Parameter names whose values are not kept."),
-    _whole("capture.max_value_bytes", 16_384, "Bytes of one encoded parameter value that are kept; beyond that its type and size."),
+    _names(
+        "capture.redact",
+        ("password", "secret", "token", "key", "credential", "authorization"),
+        "Parameter names whose values are not kept.",
+    ),
+    _whole(
+        "capture.max_value_bytes",
+        16_384,
+        "Bytes of one encoded parameter value that are kept; beyond that its type and size.",
+    ),
 )
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 _PLUGIN_TABLE = "plugin"  # [plugin.NAME] holds that plugin's own keys, which only it knows
-_ELSEWHERE = frozenset({"url", "demo", "debug", "test_slice", "test_seconds"})  # FLOWTELL_* read by others, and by our own tests
+_ELSEWHERE = frozenset(
+    {"url", "demo", "debug", "test_slice", "test_seconds"}
+)  # FLOWTELL_* read by others, and by our own tests
 
 
 class Config(Mapping[str, Any]):
@@ -97,14 +107,16 @@ class Config(Mapping[str, Any]):
 
     @property
     def home(self) -> str:
-        return os.path.abspath(os.path.expanduser(self._values["home"]))
+        return os.path.abspath(os.path.expanduser(str(self._values["home"])))
 
     @property
     def store_url(self) -> str:
-        return self._values["store"] or f"sqlite:///{self.home}/flowtell.db"
+        return str(self._values["store"]) or f"sqlite:///{self.home}/flowtell.db"
 
 
-def load(arguments: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, folder: str | None = None) -> Config:
+def load(
+    arguments: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, folder: str | None = None
+) -> Config:
     """Read the configuration of `folder` (default: the working one, then its parents).
 
     Raises:
@@ -170,7 +182,9 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return pairs
 
 
-def _take_environment(environ: Mapping[str, str], values: dict[str, Any], sources: dict[str, str], plugins: dict[str, dict[str, Any]]) -> None:
+def _take_environment(
+    environ: Mapping[str, str], values: dict[str, Any], sources: dict[str, str], plugins: dict[str, dict[str, Any]]
+) -> None:
     for variable in sorted(name for name in environ if name.startswith("FLOWTELL_")):
         key = variable[len("FLOWTELL_") :].lower().replace("__", ".")
         text, place = environ[variable], f"environment variable {variable}"

@@ -112,7 +112,9 @@ class UpstreamFailed(FlowtellError):
 
     def __init__(self, task: str, upstream: str) -> None:
         self.task, self.upstream = task, upstream
-        super().__init__(f"Task '{task}' was skipped: its upstream task run {upstream} failed. Wrap it in allow_failure() to run anyway.")
+        super().__init__(
+            f"Task '{task}' was skipped: its upstream task run {upstream} failed. Wrap it in allow_failure() to run anyway."
+        )
 
 
 class FlowNotFound(FlowtellError):
@@ -132,7 +134,9 @@ class NoActiveRun(FlowtellError, RuntimeError):
 
     def __init__(self, what: str) -> None:
         self.what = what
-        super().__init__(f"{what} needs a flow or task run around it. Call it inside a function decorated with @flow or @task.")
+        super().__init__(
+            f"{what} needs a flow or task run around it. Call it inside a function decorated with @flow or @task."
+        )
 
 
 class BadAssetKey(FlowtellError, ValueError):
@@ -142,7 +146,9 @@ class BadAssetKey(FlowtellError, ValueError):
 
     def __init__(self, key: str, problem: str) -> None:
         self.key, self.problem = key, problem
-        super().__init__(f"Asset key {key!r}: {problem}. A key looks like 's3://bucket/path' or 'postgres://host/db/schema/table'.")
+        super().__init__(
+            f"Asset key {key!r}: {problem}. A key looks like 's3://bucket/path' or 'postgres://host/db/schema/table'."
+        )
 
 
 class RunCancelled(FlowtellError):
@@ -175,7 +181,9 @@ class BadRunName(FlowtellError):
 
     def __init__(self, kind: str, name: str, problem: str) -> None:
         self.kind, self.name, self.problem = kind, name, problem
-        super().__init__(f"The {kind}_run_name of {kind} '{name}' gives no name: {problem}. Its runs keep their default name.")
+        super().__init__(
+            f"The {kind}_run_name of {kind} '{name}' gives no name: {problem}. Its runs keep their default name."
+        )
 
 
 # --- the server ---------------------------------------------------------------------------------------------------
@@ -188,7 +196,9 @@ class PortInUse(FlowtellError):
 
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
-        super().__init__(f"Port {port} on {host} is in use. Stop what listens there, or choose another with 'flowtell up --port'.")
+        super().__init__(
+            f"Port {port} on {host} is in use. Stop what listens there, or choose another with 'flowtell up --port'."
+        )
 
 
 class RoleTaken(FlowtellError):
@@ -218,7 +228,9 @@ class RunNotFound(FlowtellError):
 
     def __init__(self, wanted: str, found: int = 0) -> None:
         self.wanted, self.found = wanted, found
-        why = f"{found} runs begin with it; give more digits" if found else "no run, trace or span has it; see 'flowtell runs'"
+        why = (
+            f"{found} runs begin with it; give more digits" if found else "no run, trace or span has it; see 'flowtell runs'"
+        )
         super().__init__(f"Run '{wanted}' not found: {why}.")
 
 
@@ -229,7 +241,10 @@ class TokenNeeded(ConfigError):
 
     def __init__(self, host: str) -> None:
         self.host = host
-        super().__init__(f"Listening on {host} lets others in: set FLOWTELL_SERVER__TOKEN (or FLOWTELL_SERVER__TOKEN_FILE), or use 127.0.0.1.")
+        super().__init__(
+            f"Listening on {host} lets others in: set FLOWTELL_SERVER__TOKEN (or FLOWTELL_SERVER__TOKEN_FILE), "
+            "or use 127.0.0.1."
+        )
 
 
 # --- plugins ------------------------------------------------------------------------------------------------------

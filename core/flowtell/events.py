@@ -615,7 +615,7 @@ class SourceDown(_SourceSays, tag="source.down"):
 class UserEvent(Event, tag=False):
     """An event under a dotted name of one's own, or of a version that this reader does not know yet."""
 
-    type: str = ""  # type: ignore[misc]  # a field here, the struct's tag everywhere else
+    type: str = ""  # a field here, the struct's tag everywhere else
     resource: dict[str, Any] = {}
     payload: dict[str, Any] = {}
     related: tuple[dict[str, Any], ...] = ()
@@ -651,7 +651,7 @@ def _as_text(value: Any) -> Any:
         return f"{type(value).__name__}: {value}"[:1000]
     try:
         return repr(value)[:1000]
-    except Exception:
+    except Exception:  # noqa: BLE001  # whatever a user's __repr__ raises
         return f"<{type(value).__module__}.{type(value).__qualname__}>"
 
 
@@ -679,7 +679,9 @@ def _encode_user(event: Any) -> bytes:
     fields = {"type": event.type, **msgspec.structs.asdict(event)}
     extra = fields.pop("extra")
     defaults = dict(zip(event.__struct_fields__, event.__struct_defaults__, strict=True))
-    return _encoder.encode({k: v for k, v in {**extra, **fields}.items() if k not in defaults or k == "type" or v != defaults[k]})
+    return _encoder.encode(
+        {k: v for k, v in {**extra, **fields}.items() if k not in defaults or k == "type" or v != defaults[k]}
+    )
 
 
 def decode(line: bytes | str) -> Event:
@@ -695,7 +697,7 @@ def decode(line: bytes | str) -> Event:
         return _decoder.decode(line)  # type: ignore[no-any-return]
     except msgspec.ValidationError as error:
         return _decode_unknown(line, error)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise MalformedEvent("", str(error)) from error
 
 
@@ -707,22 +709,22 @@ def _decode_unknown(line: bytes | str, cause: Exception) -> Event:
             raise MalformedEvent(str(name), str(cause)) from cause
         known = {key: fields.pop(key) for key in UserEvent.__struct_fields__ if key in fields and key != "extra"}
         return msgspec.convert({"type": name, "extra": fields, **known}, UserEvent)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise MalformedEvent("", str(error)) from error
 
 
-__all__ = [
+__all__ = [  # noqa: PLE0604  # the structs are listed by the registry
     "END_STATES",
     "LOG_FIELDS",
     "TYPES",
+    "EndState",
     "Event",
     "Part",
+    "RunState",
+    "UserEvent",
     "decode",
     "encode",
     "encode_value",
-    "EndState",
-    "RunState",
     *(kind.__name__ for kind in TYPES.values()),
     *(kind.__name__ for kind in Part.__subclasses__()),
-    "UserEvent",
 ]

@@ -7,7 +7,7 @@ of different writers may come in any order: for one set of events with one end, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from flowtell import events as e
@@ -15,6 +15,7 @@ from flowtell.events import TYPES, Event, encode_value
 
 FLOW_RUN_TYPES: Final = frozenset(name for name in TYPES if name.startswith("flow_run."))
 TASK_RUN_TYPES: Final = frozenset(name for name in TYPES if name.startswith("task_run."))
+
 
 class RunFacts:
     """What is known of one flow run or task run. None is unknown. Names are the columns of its table.
@@ -66,8 +67,10 @@ class RunFacts:
         """Add what the event says. False when it is contrary: it came after the end and changes nothing."""
         if not self.first_seq:
             self.first_seq, self.writer = event.seq, writer
-            self.flow, self.task = event.flow, event.task
-            self.environment, self.source = event.environment, event.source
+        self.flow = self.flow or event.flow  # not every writer knows them
+        self.task = self.task or event.task
+        self.environment = self.environment or event.environment
+        self.source = self.source or event.source
         self.last_seq = event.seq
         return _TAKE.get(event.__class__, _take_other)(self, event, writer)
 
@@ -81,23 +84,22 @@ def _take_other(facts: RunFacts, event: Any, writer: int) -> bool:
 
 
 def _take_ahead(facts: RunFacts, event: Any, writer: int) -> bool:
-    _describe(facts, event)
+    _describe(facts, event, leads=False)
     return _take_other(facts, event, writer)
 
 
 def _take_retrying(facts: RunFacts, event: Any, writer: int) -> bool:
-    if event.attempt > facts.attempts:
-        facts.attempts = event.attempt
+    facts.attempts = max(facts.attempts, event.attempt)
     return _take_other(facts, event, writer)
 
 
 def _take_start(facts: RunFacts, event: Any, writer: int) -> bool:
     facts.writer = writer
-    if facts.started is None or event.time < facts.started:
+    leads = facts.started is None or event.time < facts.started
+    if leads:
         facts.started = event.time
-    if event.attempt > facts.attempts:
-        facts.attempts = event.attempt
-    _describe(facts, event)
+    facts.attempts = max(facts.attempts, event.attempt)
+    _describe(facts, event, leads=leads)
     if facts.ended is not None:
         return False
     if event.time >= facts.changed:
@@ -113,8 +115,7 @@ def _take_finish(facts: RunFacts, event: Any, writer: int) -> bool:
     facts.state = event.state
     facts.duration = event.duration
     facts.cpu_seconds = event.cpu_seconds
-    if event.attempts > facts.attempts:
-        facts.attempts = event.attempts
+    facts.attempts = max(facts.attempts, event.attempts)
     if event.peak_memory is not None:
         facts.peak_memory = event.peak_memory
     if event.error is not None:
@@ -126,43 +127,39 @@ def _take_finish(facts: RunFacts, event: Any, writer: int) -> bool:
     return True
 
 
-def _describe(facts: RunFacts, event: Any) -> None:
-    if event.name:
-        facts.name = event.name
+def _describe(facts: RunFacts, event: Any, *, leads: bool) -> None:
+    """Take what describes the run. The earliest start's word goes first, then what came first into the log."""
+    values = _flow_run_words(event) if event.__class__ in _OF_FLOW_RUNS else _task_run_words(event)
+    for name, value in values:
+        if (value or value == 0) and (leads or getattr(facts, name) is None):
+            setattr(facts, name, value)
+
+
+def _task_run_words(event: Any) -> Iterator[tuple[str, Any]]:
+    yield "name", event.name
+    yield "url", event.url
+    yield "dynamic_key", event.dynamic_key
+    yield "map_index", event.map_index
     if event.tags:
-        facts.tags = encode_value(event.tags).decode()
-    if event.url:
-        facts.url = event.url
-    if event.task_run:
-        _describe_task_run(facts, event)
-    else:
-        _describe_flow_run(facts, event)
-
-
-def _describe_task_run(facts: RunFacts, event: Any) -> None:
-    if event.dynamic_key:
-        facts.dynamic_key = event.dynamic_key
-    if event.map_index is not None:
-        facts.map_index = event.map_index
+        yield "tags", encode_value(event.tags).decode()
     if event.upstream:
-        facts.upstream = encode_value(event.upstream).decode()
+        yield "upstream", encode_value(event.upstream).decode()
 
 
-def _describe_flow_run(facts: RunFacts, event: Any) -> None:
-    for name in ("parent_run", "deployment", "root_run", "external_id", "due"):
-        _set_known(facts, name, getattr(event, name))
+def _flow_run_words(event: Any) -> Iterator[tuple[str, Any]]:
+    for name in ("name", "url", "parent_run", "deployment", "root_run", "external_id", "due"):
+        yield name, getattr(event, name)
+    if event.tags:
+        yield "tags", encode_value(event.tags).decode()
     if event.__class__ is e.FlowRunStarted:
-        facts.trace = event.trace or facts.trace or event.root_run or event.run  # a root's trace is its run
+        yield "trace", event.trace or event.root_run or event.run  # a root's trace is its run
         for name in ("cause", "parent_task_run", "version", "machine", "pid"):
-            _set_known(facts, name, getattr(event, name))
+            yield name, getattr(event, name)
         if event.parameters:
-            facts.parameters = encode_value(event.parameters).decode()
+            yield "parameters", encode_value(event.parameters).decode()
 
 
-def _set_known(facts: RunFacts, name: str, value: Any) -> None:
-    if value or value == 0:
-        setattr(facts, name, value)
-
+_OF_FLOW_RUNS: Final = frozenset(TYPES[name] for name in FLOW_RUN_TYPES)
 
 _STATE: Final[dict[type[Event], str]] = {
     e.FlowRunScheduled: "scheduled",

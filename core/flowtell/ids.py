@@ -14,6 +14,8 @@ _POOL_SIZE = 256
 _KEEP = int("0fff3fffffffffffffff" * _POOL_SIZE, 16)
 _MARK = int("70008000000000000000" * _POOL_SIZE, 16)
 _pool: list[str] = []
+_stamp: tuple[int, str] = (0, "0" * 12)
+"""The last millisecond and its digits: the ids of a busy millisecond share them."""
 _fork_hook_set = False
 
 
@@ -24,8 +26,8 @@ def _refill() -> None:
         os.register_at_fork(after_in_child=_pool.clear)
         _fork_hook_set = True
     drawn = int.from_bytes(os.urandom(_POOL_SIZE * _TAIL // 2), "big") & _KEEP | _MARK
-    digits = f"{drawn:x}"  # never shorter: the first digit is the version's 7
-    _pool.extend([digits[at : at + _TAIL] for at in range(0, len(digits), _TAIL)])
+    digits = drawn.to_bytes(_POOL_SIZE * _TAIL // 2, "big").hex("-", _TAIL // 2)
+    _pool.extend(digits.split("-"))
 
 
 def _tail(digest: str) -> str:
@@ -35,11 +37,17 @@ def _tail(digest: str) -> str:
 
 def new_id(now_us: int | None = None) -> str:
     """A new id of this moment, or of `now_us` µs since the epoch. From any thread."""
+    global _stamp
     if now_us is None:
         now_us = time.time_ns() // 1000
+    now = now_us // 1000
+    at, prefix = _stamp
+    if at != now:
+        prefix = f"{now:012x}"
+        _stamp = now, prefix
     while True:
         try:
-            return f"{now_us // 1000:012x}{_pool.pop()}"
+            return prefix + _pool.pop()
         except IndexError:
             _refill()
 
@@ -54,7 +62,7 @@ def derived_id(moment_us: int, *parts: str) -> str:
 
 def moment_of(identifier: str) -> int:
     """The moment in a UUIDv7, in µs since the epoch; 0 for an id of another kind."""
-    return int(identifier[:12], 16) * 1000 if len(identifier) == 32 and identifier[12] == "7" else 0
+    return int(identifier[:12], 16) * 1000 if is_id(identifier) and identifier[12] == "7" else 0
 
 
 def is_id(text: str) -> bool:

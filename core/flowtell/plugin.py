@@ -77,7 +77,10 @@ class Context(Protocol):
     logger: logging.Logger
     clock: Callable[[], int]
     """Now, in µs since the epoch. Never read another clock: tests and replay set this one."""
-    log: LogView
+
+    @property
+    def log(self) -> LogView: ...
+
     home: str
     environment: str
 
@@ -189,7 +192,10 @@ CONFIDENTIAL: Final[dict[str, dict[str, Any]]] = {
     "artifact.created": {"data": None},
     "deployment.declared": {"parameters": {}},
 }
-"""Fields with values that a user passed, and what stands there instead. An effect sees them only when its configuration says `values = true`."""
+"""Fields with values that a user passed, and what stands there instead.
+
+An effect sees the values only when its configuration says `values = true`.
+"""
 
 
 def without_values(events: Iterable[Event]) -> Iterator[Event]:

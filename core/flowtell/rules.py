@@ -32,7 +32,9 @@ def seconds(span: str | float) -> float:
     return value
 
 
-def too_long(bound: str | float, *, severity: str = "warning", labels: dict[str, str] | None = None, runbook: str = "") -> RuleData:
+def too_long(
+    bound: str | float, *, severity: str = "warning", labels: dict[str, str] | None = None, runbook: str = ""
+) -> RuleData:
     """A run of the flow ends within `bound` of its start.
 
     Counted from the start of the run by its writer's clock. The incident opens while the run still runs and resolves when
@@ -41,7 +43,9 @@ def too_long(bound: str | float, *, severity: str = "warning", labels: dict[str,
     return _rule("too_long", {"bound": seconds(bound)}, severity, labels, runbook)
 
 
-def failed(*, consecutive: int = 1, severity: str = "error", labels: dict[str, str] | None = None, runbook: str = "") -> RuleData:
+def failed(
+    *, consecutive: int = 1, severity: str = "error", labels: dict[str, str] | None = None, runbook: str = ""
+) -> RuleData:
     """Runs of the flow end well: `failed`, `timed_out` and `crashed` open an incident, `completed` and `cached` resolve it.
 
     Args:

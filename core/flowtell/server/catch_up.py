@@ -66,7 +66,11 @@ def journal_ends(home: str) -> dict[str, int]:
     """How long each journal is now."""
     try:
         with os.scandir(os.path.join(home, FOLDER)) as entries:
-            return {entry.name: entry.stat().st_size for entry in entries if entry.name.endswith(SUFFIX) and not entry.name.startswith(".")}
+            return {
+                entry.name: entry.stat().st_size
+                for entry in entries
+                if entry.name.endswith(SUFFIX) and not entry.name.startswith(".")
+            }
     except OSError:
         return {}
 
@@ -128,6 +132,8 @@ class _CatchUp:
 
 def _behind(store: Store, ends: dict[str, int]) -> int:
     """Bytes of the journals, up to those ends, that the log lacks. A torn last line is not waited for."""
-    rows: Sequence[tuple[str, int, int | None]] = [tuple(row) for row in store.read(select(writers.c.file, writers.c.place, writers.c.ended))]
+    rows: Sequence[tuple[str, int, int | None]] = [
+        tuple(row) for row in store.read(select(writers.c.file, writers.c.place, writers.c.ended))
+    ]
     known = {file: end if ended else place for file, place, ended in rows for end in [ends.get(file, 0)]}
     return sum(max(end - known.get(name, 0), 0) for name, end in ends.items())

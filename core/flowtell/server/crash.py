@@ -15,10 +15,14 @@ from flowtell.store.tables import runs, task_runs
 
 def crash_events(connection: Connection, writer: int, header: Header, died: int) -> Sequence[Event]:
     """The ends of all that started in this journal and has not ended, task runs before the runs they belong to."""
-    open_runs = connection.execute(select(runs).where(runs.c.writer == writer, runs.c.ended.is_(None), runs.c.started.is_not(None))).all()
+    open_runs = connection.execute(
+        select(runs).where(runs.c.writer == writer, runs.c.ended.is_(None), runs.c.started.is_not(None))
+    ).all()
     open_tasks = connection.execute(_open_tasks(writer, [run.id for run in open_runs])).all()
     error = Failure(type="Crashed", message=_message(header))
-    return [_task_crash(row, header, died, error) for row in open_tasks] + [_flow_crash(row, header, died, error) for row in open_runs]
+    return [_task_crash(row, header, died, error) for row in open_tasks] + [
+        _flow_crash(row, header, died, error) for row in open_runs
+    ]
 
 
 def _open_tasks(writer: int, of_runs: list[str]) -> Any:

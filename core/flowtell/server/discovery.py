@@ -46,7 +46,9 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
         try:
             factory = self.entry.load()
         except Exception as error:
-            raise PluginRefused(self.name, self.distribution, f"{self.entry.value} cannot be imported ({type(error).__name__}: {error})") from error
+            raise PluginRefused(
+                self.name, self.distribution, f"{self.entry.value} cannot be imported ({type(error).__name__}: {error})"
+            ) from error
         if not callable(factory):
             raise PluginRefused(self.name, self.distribution, f"{self.entry.value} is no factory: it cannot be called")
         return factory  # type: ignore[no-any-return]
@@ -54,7 +56,9 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 def discover(config: Config) -> Sequence[PluginSpec]:
     """Every installed plugin, by name."""
-    specs = sorted((_spec(entry, config) for entry in entry_points(group=GROUP)), key=lambda spec: (spec.name, spec.distribution))
+    specs = sorted(
+        (_spec(entry, config) for entry in entry_points(group=GROUP)), key=lambda spec: (spec.name, spec.distribution)
+    )
     taken = Counter(spec.name for spec in specs)
     return [_clash(spec) if taken[spec.name] > 1 else spec for spec in specs]
 
@@ -64,7 +68,9 @@ def _spec(entry: EntryPoint, config: Config) -> PluginSpec:
     built_in = distribution in OWN_DISTRIBUTIONS
     enabled = entry.name not in config["plugins.disable"] and (built_in or entry.name in config["plugins.enable"])
     version = entry.dist.version if entry.dist else ""
-    return PluginSpec(name=entry.name, distribution=distribution, version=version, built_in=built_in, enabled=enabled, entry=entry)
+    return PluginSpec(
+        name=entry.name, distribution=distribution, version=version, built_in=built_in, enabled=enabled, entry=entry
+    )
 
 
 def _clash(spec: PluginSpec) -> PluginSpec:
@@ -74,7 +80,9 @@ def _clash(spec: PluginSpec) -> PluginSpec:
     return msgspec.structs.replace(spec, enabled=False, problem=problem)
 
 
-def make_runners(config: Config, store: Store, clock: object = None, *, effects: bool = True) -> tuple[list[Runner], list[PluginRefused]]:
+def make_runners(
+    config: Config, store: Store, clock: object = None, *, effects: bool = True
+) -> tuple[list[Runner], list[PluginRefused]]:
     """A runner for each plugin that is on and configured, and what was refused and why."""
     runners: list[Runner] = []
     refused: list[PluginRefused] = []
@@ -121,7 +129,11 @@ def _runner(spec: PluginSpec, config: Config, store: Store) -> Runner | None:
 def misfit(plugin: object) -> str:
     """What is wrong with the shape of a plugin; empty when nothing is."""
     if not isinstance(plugin, Plugin):
-        missing = [name for name in ("name", "wants", "effects", "tables", "api", "tick_seconds", "open", "handle", "tick", "close") if not hasattr(plugin, name)]
+        missing = [
+            name
+            for name in ("name", "wants", "effects", "tables", "api", "tick_seconds", "open", "handle", "tick", "close")
+            if not hasattr(plugin, name)
+        ]
         return f"it lacks {', '.join(missing)}; inherit from flowtell.plugin.BasePlugin"
     if plugin.api != API_VERSION:
         return f"it was written for version {plugin.api} of the contract, this flowtell has {API_VERSION}"

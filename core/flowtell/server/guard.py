@@ -41,7 +41,9 @@ class Guard:
         if scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
         elif not self._token and not _known_host(scope):
-            await _refuse(scope, receive, send, 421, "this server answers to localhost only; set a token to use another name")
+            await _refuse(
+                scope, receive, send, 421, "this server answers to localhost only; set a token to use another name"
+            )
         elif self._token and not self._has_token(scope):
             await self._ask(scope, receive, send)
         else:
@@ -57,7 +59,9 @@ class Guard:
         headers = _headers(scope)
         given = headers.get("authorization", "").removeprefix("Bearer ").strip()
         cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        return any(hmac.compare_digest(one.encode(), self._token.encode()) for one in (given, cookie.value if cookie else "") if one)
+        return any(
+            hmac.compare_digest(one.encode(), self._token.encode()) for one in (given, cookie.value if cookie else "") if one
+        )
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Turn `?token=` into a cookie, else refuse."""
@@ -67,7 +71,13 @@ class Guard:
             response.set_cookie(COOKIE, self._token, httponly=True, samesite="strict", secure=scope.get("scheme") == "https")
             await response(scope, receive, send)
         else:
-            await _refuse(scope, receive, send, 401, "a token is needed: 'Authorization: Bearer …', or open /?token=… once in a browser")
+            await _refuse(
+                scope,
+                receive,
+                send,
+                401,
+                "a token is needed: 'Authorization: Bearer …', or open /?token=… once in a browser",
+            )
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -127,11 +127,19 @@ class Api:
         after = _number(query.get("after"), "after") or 0
         if "text/event-stream" in request.headers.get("accept", ""):
             after = _number(request.headers.get("last-event-id"), "Last-Event-ID") or after
-            return StreamingResponse(self._stream(request, after, types), media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+            return StreamingResponse(
+                self._stream(request, after, types),
+                media_type="text/event-stream",
+                headers={"Cache-Control": "no-cache"},
+            )
         limit = _limit(query.get("limit"), 1000)
         lines = await asyncio.to_thread(self._store.log.read_lines, after, limit, types)
         last = lines[-1][0] if lines else after
-        body = b'{"events":[' + b",".join(line for _, line in lines) + b'],"next":%d,"head":%d}' % (last, self._store.window.head)
+        body = (
+            b'{"events":['
+            + b",".join(line for _, line in lines)
+            + b'],"next":%d,"head":%d}' % (last, self._store.window.head)
+        )
         return Response(body, media_type="application/json")
 
     async def _stream(self, request: Request, after: int, types: tuple[str, ...]) -> AsyncIterator[bytes]:

@@ -9,11 +9,9 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from flowtell.errors import MalformedEvent
-from flowtell.events import decode
-from flowtell.ids import is_id
-from flowtell.journal import FOLDER, SUFFIX, Dropped, decode_control, encode_header
+from flowtell.journal import FOLDER, SUFFIX, encode_header
 from flowtell.server.crash import crash_events
+from flowtell.server.parsing import Rejected, parse, reject
 from flowtell.server.tail import JournalTail
 from flowtell.store.log import Line, Writer
 from flowtell.store.statements import insert_for
@@ -74,7 +72,9 @@ class Ingester:
             names = os.listdir(self._folder)
         except OSError:
             return []
-        return sorted(name for name in names if name.endswith(SUFFIX) and not name.startswith(".") and name not in self._ended)
+        return sorted(
+            name for name in names if name.endswith(SUFFIX) and not name.startswith(".") and name not in self._ended
+        )
 
     def _follow(self, name: str) -> _Followed | None:
         if name not in self._followed:
@@ -111,47 +111,26 @@ class Ingester:
         return bool(lines)
 
     def _append(self, followed: _Followed, lines: list[tuple[int, bytes]]) -> None:
-        good: list[Line] = []
-        bad: list[dict[str, Any]] = []
-        dropped = 0
-        for place, line in lines:
-            try:
-                event = decode(line)
-            except MalformedEvent as error:
-                dropped += self._other(followed, place, line, error, bad)
-                continue
-            if is_id(event.id):
-                good.append(Line(event, line, place))
-            else:
-                bad.append(self._bad(followed, place, line, f"id {event.id!r} is not 32 hex digits"))
+        parsed = parse(lines)
         place = lines[-1][0] + len(lines[-1][1]) + 1
-        received = self._clock()
+        now = self._clock()
         with self._store.write() as transaction:
-            added = self._store.log.append(transaction, followed.writer, good, received)
-            if bad:
-                self._keep_rejected(transaction, bad)
-            self._move(transaction, followed, place, received, len(added), len(bad), dropped, _skew(good, received))
+            added = self._store.log.append(transaction, followed.writer, parsed.events, now)
+            self._keep_rejected(transaction, followed, parsed.rejected)
+            facts: dict[str, Any] = {"place": place, "last_read": now, "events": writers.c.events + len(added)}
+            if parsed.dropped:
+                facts["dropped"] = writers.c.dropped + parsed.dropped
+            if parsed.events:
+                facts["skew"] = _skew(parsed.events, now)
+            self._store.log.move_writer(transaction, followed.writer, **facts)
         followed.tail.place = place
 
-    def _keep_rejected(self, transaction: Transaction, rows: list[dict[str, Any]]) -> None:
+    def _keep_rejected(self, transaction: Transaction, followed: _Followed, lines: list[Rejected]) -> None:
+        if not lines:
+            return
+        rows = [{"writer": followed.writer.id, "received": self._clock(), **line._asdict()} for line in lines]
         transaction.connection.execute(insert_for(transaction.connection.dialect, rejected).on_conflict_do_nothing(), rows)
-
-    def _other(self, followed: _Followed, place: int, line: bytes, error: MalformedEvent, bad: list[dict[str, Any]]) -> int:
-        """A line that is no event: a header or control line, the newline after a torn write, or garbage."""
-        if line.startswith(b'{"type":"journal.'):
-            control = decode_control(line)
-            return control.count if isinstance(control, Dropped) else 0
-        if line:
-            bad.append(self._bad(followed, place, line, error.problem))
-        return 0
-
-    def _bad(self, followed: _Followed, place: int, line: bytes, problem: str) -> dict[str, Any]:
-        return {"writer": followed.writer.id, "n": place, "received": self._clock(), "problem": problem[:500], "line": line[:2000]}
-
-    def _move(self, transaction: Transaction, followed: _Followed, place: int, now: int, added: int, bad: int, dropped: int, skew: float | None) -> None:
-        counts = {"events": writers.c.events + added, "rejected": writers.c.rejected + bad, "dropped": writers.c.dropped + dropped}
-        facts = {"place": place, "last_read": now, **counts} | ({} if skew is None else {"skew": skew})
-        self._store.log.move_writer(transaction, followed.writer, **facts)
+        self._store.log.move_writer(transaction, followed.writer, rejected=writers.c.rejected + len(lines))
 
     # --- writers that are gone ------------------------------------------------------------------------------------
 
@@ -187,7 +166,7 @@ class Ingester:
             if crashed:
                 self._emit(transaction, crashed, now)
             if torn:
-                self._keep_rejected(transaction, [self._bad(followed, tail.place, torn, "cut by the death of its writer")])
+                self._keep_rejected(transaction, followed, [reject(tail.place, torn, "cut by the death of its writer")])
             self._store.log.move_writer(transaction, followed.writer, ended=now, last_read=now)
         name = os.path.basename(tail.path)
         self._ended[name] = self._followed.pop(name)
@@ -248,6 +227,6 @@ class Ingester:
         self._ended.clear()
 
 
-def _skew(lines: list[Line], received: int) -> float | None:
+def _skew(lines: list[Line], received: int) -> float:
     """Smallest received - time of the batch, in seconds: what the clocks differ by, plus the way."""
-    return (received - max(line.event.time for line in lines)) / 1e6 if lines else None
+    return (received - max(line.event.time for line in lines)) / 1e6

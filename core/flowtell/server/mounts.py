@@ -40,14 +40,16 @@ class Mounts:
 
     async def below_root(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The same without `/`: for paths where a page must not answer in an API's stead."""
-        await self._serve(sorted((path for path in self._served if path != "/"), key=len, reverse=True), scope, receive, send)
+        await self._serve(
+            sorted((path for path in self._served if path != "/"), key=len, reverse=True), scope, receive, send
+        )
 
     async def _serve(self, paths: list[str], scope: Scope, receive: Receive, send: Send) -> None:
         for path in paths:
             served = self._served[path]
             matched, inner = Mount(path.rstrip("/"), app=served).matches(scope)
             if matched.value:
-                await served(scope | inner, receive, send)
+                await served({**scope, **inner}, receive, send)
                 return
         await _not_found(scope, receive, send)
 
@@ -112,7 +114,7 @@ class _Served:
         scope: dict[str, Any] = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
         try:
             await self._app(scope, self._inbox.get, self._outbox.put)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # a plugin's code
             # an application without lifespan may raise; the specification says to go on without
             logger.debug("plugin %s: no lifespan (%s)", self.plugin, error)
         finally:

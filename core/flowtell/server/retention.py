@@ -14,19 +14,31 @@ from flowtell.store.tables import events, rejected, runs, task_runs, writers
 ROWS_A_SLICE: Final = 2_000
 
 
-def prune(store: Store, config: Config, *, now: int, dry_run: bool = False, go_on: Callable[[], bool] = lambda: True) -> dict[str, int]:
+def prune(
+    store: Store, config: Config, *, now: int, dry_run: bool = False, go_on: Callable[[], bool] = lambda: True
+) -> dict[str, int]:
     """Delete old logs, events, runs and ended writers. Returns how many of each; nothing is deleted in a dry run.
 
     Runs that have not ended stay, however old. `go_on` is asked between two slices.
     """
     before = {kind: now - int(config[f"retention.{kind}_days"] * DAY * 1e6) for kind in ("events", "logs", "runs")}
     parts: list[tuple[str, Table, Any]] = [
-        ("logs", events, (events.c.received < before["logs"]) & (events.c.type == "log.recorded") & (events.c.seq <= _seq_before(store, before["logs"]))),
+        (
+            "logs",
+            events,
+            (events.c.received < before["logs"])
+            & (events.c.type == "log.recorded")
+            & (events.c.seq <= _seq_before(store, before["logs"])),
+        ),
         ("events", events, events.c.seq <= _seq_before(store, before["events"])),
         ("rejected_lines", rejected, rejected.c.received < before["events"]),
         ("task_runs", task_runs, task_runs.c.ended < before["runs"]),
         ("runs", runs, runs.c.ended < before["runs"]),
-        ("writers", writers, (writers.c.ended < before["events"]) & ~writers.c.id.in_(select(events.c.writer).distinct())),
+        (
+            "writers",
+            writers,
+            (writers.c.ended < before["events"]) & ~writers.c.id.in_(select(events.c.writer).distinct()),
+        ),
     ]
     counted: dict[str, int] = {}
     for name, table, old in parts:
@@ -41,7 +53,9 @@ def _seq_before(store: Store, moment: int) -> int:
     low, high = 0, store.log.head()
     while low < high:
         middle = (low + high + 1) // 2
-        row = store.read(select(events.c.seq, events.c.received).where(events.c.seq >= middle).order_by(events.c.seq).limit(1))
+        row = store.read(
+            select(events.c.seq, events.c.received).where(events.c.seq >= middle).order_by(events.c.seq).limit(1)
+        )
         if row and row[0].received >= moment:
             high = middle - 1
         else:

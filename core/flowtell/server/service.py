@@ -11,7 +11,7 @@ from typing import Final
 from flowtell.config import Config
 from flowtell.errors import PluginRefused
 from flowtell.plugin import PluginStatus
-from flowtell.runner import Runner, system_clock
+from flowtell.runner import Runner, RunnerThread, system_clock
 from flowtell.server.discovery import make_runners
 from flowtell.server.ingest import Ingester
 from flowtell.server.mounts import Mounts
@@ -38,6 +38,7 @@ class Service:
         self.store: Store = open_store(config.store_url)
         self.ingester = Ingester(self.store, config.home, clock)
         self.runners: list[Runner] = []
+        self._plugins: list[RunnerThread] = []
         self.refused: Sequence[PluginRefused] = ()
         self.mounts = Mounts()
         self.ingest_error = ""
@@ -52,7 +53,9 @@ class Service:
         for runner in self.runners:
             runner.on_mount = self.mounts.set
             runner.all_statuses = self.statuses
-            runner.start()
+        self._plugins = [RunnerThread(runner) for runner in self.runners]
+        for plugin in self._plugins:
+            plugin.start()
         self._await_open()
         for name, body in (("ingest", self._ingest), ("watchdog", self._watch), ("housekeeping", self._keep_house)):
             thread = threading.Thread(target=body, name=f"flowtell-{name}", daemon=True)
@@ -62,7 +65,7 @@ class Service:
     def _await_open(self, seconds: float = 10.0) -> None:
         """Until every plugin was opened or failed to be; one that hangs does not keep the server from starting."""
         until = time.monotonic() + seconds
-        while time.monotonic() < until and any(runner.opening for runner in self.runners):
+        while time.monotonic() < until and any(plugin.opening for plugin in self._plugins):
             time.sleep(0.005)
 
     def stop(self, timeout: float = 10.0) -> None:
@@ -71,8 +74,8 @@ class Service:
         self._stop.set()
         for thread in self._threads:
             thread.join(max(until - time.monotonic(), 0.1))
-        for runner in self.runners:
-            runner.stop(max(min(until - time.monotonic(), 5.0), 0.1))
+        for plugin in self._plugins:
+            plugin.stop(max(min(until - time.monotonic(), 5.0), 0.1))
         self.ingester.close()
         self.store.close()
 
@@ -88,7 +91,7 @@ class Service:
                     delete_at = time.monotonic() + _DELETE_SECONDS
                 self.ingest_error = ""
                 self._let_runners_follow()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is, the server goes on and says so
                 self._say_ingest_failed(error)
                 moved = False
             if not moved:
@@ -106,16 +109,14 @@ class Service:
     def _say_ingest_failed(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"[:500]
         if text != self.ingest_error:
-            logger.exception("ingest failed, trying again each second")
+            logger.error("ingest failed, trying again each second", exc_info=error)
         self.ingest_error = text
         self._stop.wait(1.0)
 
     def _watch(self) -> None:
         while not self._stop.wait(_WATCH_SECONDS):
-            now = time.monotonic()
-            for runner in self.runners:
-                runner.watch(now)
-                runner.revive()
+            for plugin in self._plugins:
+                plugin.watch()
 
     def _keep_house(self) -> None:
         """Sync journals once a second, so that a power cut costs no more; delete what is too old, once an hour."""
@@ -136,7 +137,10 @@ class Service:
 
     def statuses(self) -> Sequence[PluginStatus]:
         """Every plugin's, the refused ones too."""
-        refused = [PluginStatus(name=error.name, distribution=error.distribution, state="refused", last_error=str(error)) for error in self.refused]
+        refused = [
+            PluginStatus(name=error.name, distribution=error.distribution, state="refused", last_error=str(error))
+            for error in self.refused
+        ]
         return [*(runner.status() for runner in self.runners), *refused]
 
     def problems(self) -> list[str]:

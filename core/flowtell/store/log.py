@@ -65,7 +65,9 @@ class EventLog:
         lines = _once(lines)
         first = self._next
         try:
-            with transaction.connection.begin_nested():  # that the log has none of them is likely; asking first costs 3 µs a task run
+            with (
+                transaction.connection.begin_nested()
+            ):  # that the log has none of them is likely; asking first costs 3 µs a task run
                 return self._append(transaction, writer, lines, received)
         except IntegrityError:
             self._next = first
@@ -87,9 +89,13 @@ class EventLog:
         transaction.appended.append(added)
         return added
 
-    def append_events(self, transaction: Transaction, writer: Writer, new: Sequence[Event], received: int, n: int = 0) -> Sequence[Event]:
+    def append_events(
+        self, transaction: Transaction, writer: Writer, new: Sequence[Event], received: int, n: int = 0
+    ) -> Sequence[Event]:
         """Add events made here rather than read from a journal; `n` counts the writer's."""
-        return self.append(transaction, writer, [Line(event, encode(event), n + at) for at, event in enumerate(new)], received)
+        return self.append(
+            transaction, writer, [Line(event, encode(event), n + at) for at, event in enumerate(new)], received
+        )
 
     def _without_known(self, connection: Connection, lines: Sequence[Line]) -> Sequence[Line]:
         known = self._known(connection, [line.event.id for line in lines])
@@ -142,7 +148,9 @@ class EventLog:
 
     def _add(self, connection: Connection, name: str, amount: int) -> None:
         statement = insert_for(connection.dialect, counters).values(name=name, value=amount)
-        connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + amount}))
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + amount})
+        )
 
     def _set(self, connection: Connection, name: str, value: int) -> None:
         statement = insert_for(connection.dialect, counters).values(name=name, value=value)

@@ -35,7 +35,8 @@ class Prepared:
 def _tuple_maker(compiled: SQLCompiler, names: frozenset[str]) -> Callable[[Row], tuple[Any, ...]] | None:
     """How to make the driver's tuple of a row; None where Core itself must do it (types that convert, IN lists)."""
     order = compiled.positiontup
-    if not order or compiled._bind_processors or compiled.literal_execute_params or compiled.post_compile_params:
+    converts = compiled._bind_processors  # noqa: SLF001  # no public way tells whether a type converts its values
+    if not order or converts or compiled.literal_execute_params or compiled.post_compile_params:
         return None
     if not set(order) <= names:
         fixed = {name: value for name, value in compiled.params.items() if name not in names}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec.structs import force_setattr
 from sqlalchemy import Connection
@@ -43,10 +43,14 @@ class RunTables:
 
     def fold(self, connection: Connection, events: Sequence[Event], writer: int) -> Folded:
         """Facts of the runs that the events speak of. Marks those that come after an end as contrary; writes nothing."""
-        flow_events = [event for event in events if event.task_run == "" and event.type in FLOW_RUN_TYPES and event.run]
+        flow_events = [event for event in events if event.type in FLOW_RUN_TYPES and event.run]
         task_events = [event for event in events if event.task_run and event.type in TASK_RUN_TYPES]
         flow_runs = self._known(connection, "runs", {("", event.run) for event in flow_events}) if flow_events else {}
-        task_runs = self._known(connection, "task_runs", {(event.run, event.task_run) for event in task_events}) if task_events else {}
+        task_runs = (
+            self._known(connection, "task_runs", {(event.run, event.task_run) for event in task_events})
+            if task_events
+            else {}
+        )
         for event in flow_events:
             if not flow_runs["", event.run].take(event, writer):
                 force_setattr(event, "contrary", True)
@@ -87,7 +91,9 @@ class RunTables:
 def _ends(connection: Connection, table: str, keys: Sequence[tuple[str, str]]) -> Iterable[tuple[tuple[str, str], int]]:
     if table == "runs":
         marks = ",".join("?" * len(keys))
-        rows = connection.exec_driver_sql(f"SELECT '', id, ended FROM runs WHERE id IN ({marks}) AND ended IS NOT NULL", tuple(key[1] for key in keys))
+        rows = connection.exec_driver_sql(
+            f"SELECT '', id, ended FROM runs WHERE id IN ({marks}) AND ended IS NOT NULL", tuple(key[1] for key in keys)
+        )
     else:
         marks = ",".join(["(?,?)"] * len(keys))
         values = tuple(part for key in keys for part in key)

@@ -16,7 +16,16 @@ def writing_engine(url: URL) -> Engine:
     if url.database:
         os.makedirs(os.path.dirname(os.path.abspath(url.database)), mode=0o770, exist_ok=True)
     engine = create_engine(url, poolclass=StaticPool, connect_args=_connect_args())
-    _on_connect(engine, ["PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA cache_size=-65536", "PRAGMA wal_autocheckpoint=4000", "PRAGMA temp_store=MEMORY"])
+    _on_connect(
+        engine,
+        [
+            "PRAGMA journal_mode=WAL",
+            "PRAGMA synchronous=NORMAL",
+            "PRAGMA cache_size=-65536",
+            "PRAGMA wal_autocheckpoint=4000",
+            "PRAGMA temp_store=MEMORY",
+        ],
+    )
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Column, Dialect, Table, case, func, literal_column, or_
+from sqlalchemy import Column, Dialect, Table, and_, case, func, literal_column, or_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flowtell.store.tables import events, flows, runs, task_runs
@@ -29,7 +29,11 @@ def merge(dialect: Dialect, table: Table) -> Any:
     """Insert facts of a run, or add them to those the table has, by the rules of the fold (`flowtell.fold`)."""
     statement = insert_for(dialect, table)
     keys = [column.name for column in table.primary_key]
-    changes = {column.name: _merged(column, statement.excluded[column.name], table, statement.excluded) for column in table.columns if column.name not in keys}
+    changes = {
+        column.name: _merged(column, statement.excluded[column.name], table, statement.excluded)
+        for column in table.columns
+        if column.name not in keys
+    }
     return statement.on_conflict_do_update(index_elements=keys, set_=changes)
 
 
@@ -54,7 +58,8 @@ def _merged(old: Column[Any], new: Any, table: Table, excluded: Any) -> Any:
         return old
     if not old.nullable:  # text that is empty while unknown
         return case((old == literal_column("''"), new), else_=old)
-    return func.coalesce(old, new)
+    leads = and_(excluded.started.is_not(None), or_(table.c.started.is_(None), excluded.started < table.c.started))
+    return case((leads, func.coalesce(new, old)), else_=func.coalesce(old, new))
 
 
 def _earlier(old: Column[Any], new: Any) -> Any:
@@ -66,4 +71,6 @@ def replace_flow(dialect: Dialect) -> Any:
     statement = insert_for(dialect, flows)
     keys = ["flow", "environment"]
     changes = {name: statement.excluded[name] for name in FLOW_COLUMNS if name not in keys}
-    return statement.on_conflict_do_update(index_elements=keys, set_=changes, where=statement.excluded.declared >= func.coalesce(flows.c.declared, 0))
+    return statement.on_conflict_do_update(
+        index_elements=keys, set_=changes, where=statement.excluded.declared >= func.coalesce(flows.c.declared, 0)
+    )

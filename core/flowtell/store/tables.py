@@ -27,13 +27,16 @@ writers: Final = Table(
     Column("environment", String, nullable=False, server_default=""),
     Column("source", String, nullable=False, server_default=""),
     Column("header", Text, nullable=False, server_default="{}"),
-    Column("place", BigInteger, nullable=False, server_default="0"),  # bytes of the journal that the log has, or lines written
+    Column(
+        "place", BigInteger, nullable=False, server_default="0"
+    ),  # bytes of the journal that the log has, or lines written
     Column("events", BigInteger, nullable=False, server_default="0"),
     Column("rejected", BigInteger, nullable=False, server_default="0"),  # lines that were no events
     Column("dropped", BigInteger, nullable=False, server_default="0"),  # events that the writer could not write
     Column("skew", Float),  # smallest received - time of recent events, in seconds
     Column("last_read", BigInteger, nullable=False, server_default="0"),
     Column("ended", BigInteger),  # when its process was found gone and its rest was read
+    sqlite_autoincrement=True,  # a pruned writer's number is never another's
 )
 
 events: Final = Table(
@@ -53,7 +56,12 @@ events: Final = Table(
     Column("contrary", Integer),  # 1 where it came after the run's first end
     Column("data", LargeBinary, nullable=False),  # the rest of the line, as JSON
 )
-Index("events_logs", events.c.run, sqlite_where=text("type = 'log.recorded'"), postgresql_where=text("type = 'log.recorded'"))
+Index(
+    "events_logs",
+    events.c.run,
+    sqlite_where=text("type = 'log.recorded'"),
+    postgresql_where=text("type = 'log.recorded'"),
+)
 
 rejected: Final = Table(
     "rejected_lines",
@@ -122,7 +130,12 @@ runs: Final = Table(
 )
 Index("runs_started", runs.c.started)
 Index("runs_flow", runs.c.flow, runs.c.started)
-Index("runs_root", runs.c.root_run, sqlite_where=text("root_run IS NOT NULL"), postgresql_where=text("root_run IS NOT NULL"))
+Index(
+    "runs_root",
+    runs.c.root_run,
+    sqlite_where=text("root_run IS NOT NULL"),
+    postgresql_where=text("root_run IS NOT NULL"),
+)
 Index("runs_open", runs.c.writer, sqlite_where=text("ended IS NULL"), postgresql_where=text("ended IS NULL"))
 
 # One tree, in the order in which a run's page reads it; a second index on the id alone would cost 70 bytes a task run.
@@ -180,5 +193,3 @@ counters: Final = Table(
     Column("name", String, primary_key=True),  # of the core itself: late_corrections, …
     Column("value", BigInteger, nullable=False),
 )
-
-

@@ -33,4 +33,13 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(f"flowtell.testing.{_LAZY[name]}"), name)
 
 
-__all__ = ["EventLogContract", "FakeClock", "PluginContract", "PluginHarness", "Recorder", "example_history", "recorder", "temporary_home"]
+__all__ = [
+    "EventLogContract",
+    "FakeClock",
+    "PluginContract",
+    "PluginHarness",
+    "Recorder",
+    "example_history",
+    "recorder",
+    "temporary_home",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import select
 
@@ -38,7 +38,15 @@ class PluginHarness:
         self.runner = self._open()
 
     def _open(self) -> Runner:
-        runner = Runner(self._name, self._factory, self.store, settings=self._settings, home=self.folder, environment=self._environment, clock=self.clock)
+        runner = Runner(
+            self._name,
+            self._factory,
+            self.store,
+            settings=self._settings,
+            home=self.folder,
+            environment=self._environment,
+            clock=self.clock,
+        )
         runner.on_mount = lambda _plugin, path, app: self.mounted.__setitem__(path, app)
         runner.all_statuses = lambda: (runner.status(),)
         runner.open()
@@ -88,7 +96,9 @@ class PluginHarness:
         tables = self.runner.plugin.tables
         if tables is None:
             return {}
-        return {name: sorted((tuple(row) for row in self.read(select(table))), key=repr) for name, table in tables.tables.items()}
+        return {
+            name: sorted((tuple(row) for row in self.read(select(table))), key=repr) for name, table in tables.tables.items()
+        }
 
     def log(self, *types: str) -> list[Event]:
         """The events of the log, of the named types only where there are any."""
@@ -98,7 +108,7 @@ class PluginHarness:
         self.runner.close(1.0)
         self.store.close()
 
-    def __enter__(self) -> PluginHarness:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -67,12 +67,21 @@ class EventLogContract:
         """Unknown types, and unknown fields of known types, are read back as lines untouched."""
         store = self.open(tmp_path)
         first = b'{"type":"flow_run.nudged","id":"%s","time":5,"weight":3,"run":"r"}' % new_id().encode()
-        second = b'{"type":"flow_run.started","id":"%s","time":5,"run":"q","flow":"a \\"b\\"","mood":{"x":[1]}}' % new_id().encode()
+        second = (
+            b'{"type":"flow_run.started","id":"%s","time":5,"run":"q","flow":"a \\"b\\"","mood":{"x":[1]}}'
+            % new_id().encode()
+        )
         with store.write() as transaction:
-            store.log.append(transaction, _writer(store, transaction), [Line(e.decode(line), line, 0) for line in (first, second)], START)
+            store.log.append(
+                transaction,
+                _writer(store, transaction),
+                [Line(e.decode(line), line, 0) for line in (first, second)],
+                START,
+            )
         lines = [line for _, line in store.log.read_lines(0)]
         assert b'"weight":3' in lines[0]
-        assert b'"mood":{"x":[1]}' in lines[1] and b'"flow":"a \\"b\\""' in lines[1]
+        assert b'"mood":{"x":[1]}' in lines[1]
+        assert b'"flow":"a \\"b\\""' in lines[1]
         store.close()
 
     def test_the_first_end_in_the_log_decides(self, tmp_path: Path) -> None:
@@ -80,12 +89,24 @@ class EventLogContract:
         store = self.open(tmp_path)
         run, task_run = new_id(), new_id()
         ids: dict[str, Any] = {"run": run, "flow": "f", "time": START}
-        append(store, [e.FlowRunFinished(id=new_id(), state="crashed", **ids), e.FlowRunFinished(id=new_id(), state="completed", **ids)])
-        append(store, [e.FlowRunStarted(id=new_id(), **ids), e.TaskRunFinished(id=new_id(), task_run=task_run, state="failed", **ids)])
+        append(
+            store,
+            [
+                e.FlowRunFinished(id=new_id(), state="crashed", **ids),
+                e.FlowRunFinished(id=new_id(), state="completed", **ids),
+            ],
+        )
+        append(
+            store,
+            [
+                e.FlowRunStarted(id=new_id(), **ids),
+                e.TaskRunFinished(id=new_id(), task_run=task_run, state="failed", **ids),
+            ],
+        )
         append(store, [e.TaskRunFinished(id=new_id(), task_run=task_run, **ids)], writer="w2")
         assert [event.contrary for event in store.log.read(0)] == [False, True, True, False, True]
-        assert store.read(select(runs.c.state, runs.c.corrections, runs.c.started)) == [("crashed", 1, START)]
-        assert store.read(select(task_runs.c.state, task_runs.c.corrections)) == [("failed", 1)]
+        assert _rows(store, select(runs.c.state, runs.c.corrections, runs.c.started)) == [("crashed", 1, START)]
+        assert _rows(store, select(task_runs.c.state, task_runs.c.corrections)) == [("failed", 1)]
         store.close()
 
     def test_a_tailing_reader_misses_nothing(self, tmp_path: Path) -> None:
@@ -143,6 +164,10 @@ def append(store: Store, new: list[e.Event], writer: str = "w1") -> None:
 
 def _writer(store: Store, transaction: Any, name: str = "w1") -> Writer:
     return store.log.writer(transaction, name, "journal")
+
+
+def _rows(store: Store, statement: Any) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in store.read(statement)]
 
 
 def _lines(new: list[e.Event]) -> list[Line]:

@@ -59,7 +59,9 @@ class PluginContract:
         """An event with nothing but its id raises nothing, of whatever type, known to this version or not."""
         with self.harness(tmp_path) as harness:
             bare = [kind(id=derived_id(START, name), time=START) for name, kind in TYPES.items()]
-            harness.feed([*bare, UserEvent(type="acme.scored", id=derived_id(START, "acme"), time=START, payload={"score": 1})])
+            harness.feed(
+                [*bare, UserEvent(type="acme.scored", id=derived_id(START, "acme"), time=START, payload={"score": 1})]
+            )
 
     def test_a_restart_anywhere_changes_nothing(self, tmp_path: Path) -> None:
         """A new plugin after every few events comes to the same as one that lived on."""
@@ -129,7 +131,7 @@ class PluginContract:
 def interleaved(first: Sequence[Event], second: Sequence[Event], pattern: Sequence[bool]) -> list[Event]:
     """Two writers' events mixed, each in its own order: True takes from the first."""
     left, right = list(first), list(second)
-    mixed = [(left if take_left and left or not right else right).pop(0) for take_left in pattern if left or right]
+    mixed = [(left if (take_left and left) or not right else right).pop(0) for take_left in pattern if left or right]
     return [*mixed, *left, *right]
 
 

@@ -1,0 +1,72 @@
+"""The `Context` that a runner gives to its plugin."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flowtell.events import Event
+from flowtell.ids import derived_id, moment_of
+from flowtell.plugin import MAX_HOPS, LogView, PluginStatus
+from flowtell.runner.write_set import WriteSet
+
+if TYPE_CHECKING:
+    from flowtell.runner.runner import Runner
+
+
+class RunnerContext:
+    """See `flowtell.plugin.Context` for what each member promises."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self.name = runner.name
+        self.logger = logging.getLogger(f"flowtell.plugin.{runner.name}")
+        self.clock = runner.clock
+        self.home = runner.home
+        self.environment = runner.environment
+        self.pending = WriteSet(runner.name)
+
+    @property
+    def log(self) -> LogView:
+        return self._runner.store.log
+
+    @property
+    def live(self) -> bool:
+        return self._runner.live
+
+    def read(self, statement: Any) -> Sequence[Any]:
+        return self._runner.store.read(statement)
+
+    def write(self, statement: Any, rows: Sequence[Mapping[str, Any]] = ()) -> None:
+        self.pending.add(statement, rows)
+
+    def emit(self, event: Event, *, cause: Event | str, name: str = "") -> None:
+        hops = cause.hops + 1 if isinstance(cause, Event) else event.hops
+        if hops > MAX_HOPS:
+            self.count("dropped")
+            return
+        origin = cause.id if isinstance(cause, Event) else cause
+        moment = moment_of(origin) or event.time
+        self.pending.events.append(
+            msgspec.structs.replace(
+                event,
+                id=derived_id(moment, self.name, origin, event.type, name),
+                time=event.time or self.clock(),
+                caused_by=origin,
+                hops=hops,
+            )
+        )
+
+    def count(self, name: str, amount: int = 1) -> None:
+        counters = self._runner.counters
+        counters[name] = counters.get(name, 0) + amount
+
+    def mount(self, path: str, app: Any) -> None:
+        if self._runner.on_mount is not None:
+            self._runner.on_mount(self.name, path, app)
+
+    def plugins(self) -> Sequence[PluginStatus]:
+        return self._runner.all_statuses()

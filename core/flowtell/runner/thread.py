@@ -1,0 +1,165 @@
+"""A runner on a thread of its own: retries, sets poison events aside, and is replaced when a call never returns."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Final
+
+from flowtell.errors import PluginTimedOut
+from flowtell.plugin import RetryLater
+from flowtell.runner.runner import BATCH, LIVE_LAG, GivenUp, Runner
+from flowtell.runner.trouble import Verdict
+
+STUCK_THREADS: Final = 4
+"""Abandoned threads that still hang, after which no new one is started."""
+
+
+class RunnerThread:
+    """`watch` is called by another thread about four times a second; all else belongs to the runner's own."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._abandoned: list[threading.Thread] = []
+        self._ticked = 0.0
+
+    def start(self) -> None:
+        self._spawn(None)
+
+    def _spawn(self, trouble: Exception | None) -> None:
+        name = f"flowtell-plugin-{self.runner.name}"
+        self._thread = threading.Thread(target=self._run, args=(trouble,), name=name, daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """End within `timeout` seconds, the plugin closed if it lets itself be."""
+        self._stop.set()
+        self.runner.store.window.wake()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    @property
+    def opening(self) -> bool:
+        """Whether the plugin has neither been opened nor failed to be."""
+        return self.runner.state == "starting"
+
+    # --- the thread's body ----------------------------------------------------------------------------------------
+
+    def _run(self, trouble: Exception | None) -> None:
+        """Until stopped or replaced. `trouble` is what ended the thread before this one."""
+        try:
+            ready = self._recover(trouble) if trouble else self._open()
+            while not self._stop.is_set():
+                ready = self._attempt() if ready else self._open()
+            if ready:
+                self._close()
+        except GivenUp:
+            return
+
+    def _open(self) -> bool:
+        try:
+            self.runner.reopen()
+        except GivenUp:
+            raise
+        except Exception as error:  # noqa: BLE001  # a plugin's code
+            return self._failed_to_open(error)
+        self.runner.state = "running"
+        return True
+
+    def _failed_to_open(self, error: Exception) -> bool:
+        self.runner.note(error)
+        self.runner.trouble.failures += 1
+        self._pause("broken" if self.runner.trouble.broken else "retrying", self.runner.trouble.backoff)
+        return False
+
+    def _attempt(self) -> bool:
+        """One turn. Whether the plugin is ready for another."""
+        try:
+            self._turn()
+        except GivenUp:
+            raise
+        except RetryLater as later:
+            self.runner.last_error = str(later)
+            self._pause("retrying", later.seconds)
+        except Exception as error:  # noqa: BLE001  # a plugin's code
+            return self._recover(error)
+        return True
+
+    def _turn(self) -> None:
+        """Hand over what there is, tick when it is time, else wait."""
+        runner = self.runner
+        progressed = runner.step()
+        runner.live = runner.store.window.head - runner.cursor <= LIVE_LAG
+        ticked = runner.live and self._tick_if_due()
+        if progressed or ticked:
+            runner.trouble.settled(runner.cursor)
+            runner.state = "running"
+        runner.save_cursor_if_due()
+        if not progressed:
+            runner.store.window.wait(runner.cursor, min(runner.plugin.tick_seconds, 1.0))
+
+    def _tick_if_due(self) -> bool:
+        now = time.monotonic()
+        if now - self._ticked < self.runner.plugin.tick_seconds:
+            return False
+        self._ticked = now
+        self.runner.tick()
+        return True
+
+    def _recover(self, error: Exception) -> bool:
+        """Do what the failure calls for, wait, make a new plugin. Whether that one is ready."""
+        runner = self.runner
+        runner.note(error)
+        verdict = runner.trouble.failed(runner.cursor)
+        if verdict is Verdict.LOOK_CLOSER:
+            batch = runner.store.log.read(runner.cursor, BATCH)
+            runner.trouble.look_closer(batch[-1].seq if batch else 0)
+        elif verdict is Verdict.SET_ASIDE:
+            runner.set_aside(error)
+        self._pause("broken" if runner.trouble.broken else "retrying", runner.trouble.backoff)
+        return not self._stop.is_set() and self._open()
+
+    def _pause(self, state: str, seconds: float) -> None:
+        self.runner.state = state
+        self._stop.wait(seconds)
+
+    def _close(self) -> None:
+        try:
+            self.runner.close()
+        except Exception as error:  # noqa: BLE001  # a plugin's code
+            self.runner.note(error)
+
+    # --- the deadline, watched from another thread ----------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Give up a call that runs past its deadline, and go on with a new thread and plugin."""
+        runner = self.runner
+        self._abandoned = [thread for thread in self._abandoned if thread.is_alive()]
+        if self._stop.is_set():
+            return
+        if runner.state == "stuck":
+            self._revive()
+            return
+        busy = runner.busy
+        if busy is None or time.monotonic() - busy[1] < runner.deadline:
+            return
+        if runner.give_up(busy):
+            self._replace(PluginTimedOut(runner.name, busy[0], runner.deadline))
+
+    def _replace(self, error: PluginTimedOut) -> None:
+        runner = self.runner
+        runner.timeouts += 1
+        if self._thread is not None:
+            self._abandoned.append(self._thread)
+        if len(self._abandoned) >= STUCK_THREADS:
+            runner.note(error)
+            runner.state = "stuck"
+        else:
+            self._spawn(error)
+
+    def _revive(self) -> None:
+        """Go on when a stuck plugin has let go of a thread."""
+        if len(self._abandoned) < STUCK_THREADS:
+            self._spawn(None)
