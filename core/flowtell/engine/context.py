@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -14,6 +15,17 @@ T = TypeVar("T")
 
 current: ContextVar[Run | None] = ContextVar("flowtell_run", default=None)
 """The innermost run. Set to the outer run afterwards, never reset by token: a token refuses other contexts than its own."""
+
+process: object = object()
+"""Stands for this process: a run that began in another one is not ended here. `os.getpid()` would cost a system call a run."""
+
+
+def _renew_process() -> None:
+    global process
+    process = object()
+
+
+os.register_at_fork(after_in_child=_renew_process)
 
 
 def bind(function: Callable[P, T]) -> Callable[P, T]:

@@ -13,6 +13,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from flowtell.engine.context import current
+from flowtell.engine.flow_runs import FlowRun
 
 if TYPE_CHECKING:
     from flowtell.engine.runs import Run
@@ -29,9 +30,10 @@ def call(run: Run) -> Any:
                 future.wait()
             current.set(run.begin())
             result = run.call()
-            for future in run.unfinished():
-                future.wait()
-            result = run.settled(result)
+            if isinstance(run, FlowRun):
+                for future in run.unfinished:
+                    future.wait()
+                result = run.settled(result)
         except BaseException as error:
             if not run.again(error):
                 raise
@@ -55,9 +57,10 @@ async def call_async(run: Run) -> Any:
             current.set(run.begin())
             async with run.deadline():
                 result = await run.function(*run.args, **run.kwargs)
-            for future in run.unfinished():
-                await future.ended()
-            result = run.settled(result)
+            if isinstance(run, FlowRun):
+                for future in run.unfinished:
+                    await future.ended()
+                result = run.settled(result)
         except BaseException as error:
             if not run.again(error):
                 raise
@@ -78,8 +81,9 @@ def iterate(run: Run) -> Generator[Any, Any, Any]:
                 future.wait()
             context.run(current.set, run.begin())
             result = yield from _Steps(context, run)
-            for future in run.unfinished():
-                future.wait()
+            if isinstance(run, FlowRun):
+                for future in run.unfinished:
+                    future.wait()
         except BaseException as error:
             if not run.again(error):
                 raise
@@ -114,8 +118,9 @@ async def iterate_async(run: Run) -> AsyncGenerator[Any, Any]:
                     raise
                 except BaseException as thrown:
                     step = steps.athrow(thrown)
-            for future in run.unfinished():
-                await future.ended()
+            if isinstance(run, FlowRun):
+                for future in run.unfinished:
+                    await future.ended()
         except BaseException as error:
             if not run.again(error):
                 raise

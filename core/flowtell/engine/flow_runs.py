@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from time import time_ns
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flowtell.bus import emit
+from flowtell.engine import context
 from flowtell.engine.capture import captured
-from flowtell.engine.context import current
 from flowtell.engine.declarations import declare_flow
 from flowtell.engine.failure import failure_of
 from flowtell.engine.farewell import say_where_to_look
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from flowtell.engine.flows import Flow
     from flowtell.engine.futures import Future
     from flowtell.engine.inputs import Inputs
+    from flowtell.events import Failure, Result
 
 
 class FlowRun(Run):
@@ -31,24 +33,22 @@ class FlowRun(Run):
 
     kind = "flow"
 
-    __slots__ = ("_captures_prints", "_name", "_refusal", "inputs", "parameters", "parent_run", "parent_task_run")
-
     work: Flow[..., Any]
+    parameters: Mapping[str, Any] = MappingProxyType({})
+    inputs: Inputs | None
+    _name: str = ""
+    _refusal: ParameterError | None = None
+    _captures_prints: bool = False
 
     def __init__(self, flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        outer = current.get()
-        self._prepare()
-        self.id = new_id()
+        outer = context.current.get()
+        self.id, self._process = new_id(), context.process
         self.work = flow
         self.outer = OUTSIDE if outer is None else outer.scope
         self.function, self.args, self.kwargs = flow.fn, args, kwargs
         self.log_prints = flow.log_prints if flow.log_prints is not None else outer is not None and outer.log_prints
-        self.parameters: dict[str, Any] = {}
         self.parent_run = self.outer.run
         self.parent_task_run = outer.id if outer is not None and outer.kind == "task" else ""
-        self._name = ""
-        self._refusal: ParameterError | None = None
-        self._captures_prints = False
         self.scope = self._own_scope()
         self.inputs = self._look_at_inputs()
         self.awaited = () if self.inputs is None else self.inputs.futures
@@ -76,10 +76,13 @@ class FlowRun(Run):
             raise self._refusal
         return super().call()
 
+    @property
     def unfinished(self) -> Iterable[Future[Any]]:
+        """Futures of the tasks submitted inside, which must end before the run may."""
         return [run.future for run in list(self.scope.open.values()) if run.future is not None]
 
     def settled(self, result: Any) -> Any:
+        """The result with what is still a future in it replaced by its value."""
         if type(result) in ATOMS:
             return result
         from flowtell.engine.containers import replace
@@ -149,10 +152,14 @@ class FlowRun(Run):
             )  # fmt: skip
         )
 
-    def _say_finished(self, now: int, facts: dict[str, Any]) -> None:
+    def _say_finished(
+        self, state: str, error: Failure | None, duration: float | None, cpu: float | None, peak: int, result: Result | None
+    ) -> None:
+        now = time_ns() // 1000
         emit(
             FlowRunFinished(
-                id=new_id(now), time=now, run=self.id, root_run=self.scope.root_run, flow=self.work.name, **facts
+                id=new_id(now), time=now, run=self.id, root_run=self.scope.root_run, flow=self.work.name, state=state,
+                error=error, duration=duration, attempts=self.attempt or 1, cpu_seconds=cpu, peak_memory=peak, result=result,
             )  # fmt: skip
         )
 

@@ -6,16 +6,16 @@ and in the two classes below it, whatever the colour of the function.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from time import perf_counter_ns, process_time_ns, time_ns
+from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from flowtell.engine import context
 from flowtell.engine.failure import failure_of
 from flowtell.engine.results import result_of
 from flowtell.engine.states import State, end_of
-from flowtell.engine.usage import peak_memory
+from flowtell.engine.usage import peak_memory, process_cpu_ns
 from flowtell.errors import RunTimedOut
 
 if TYPE_CHECKING:
@@ -24,37 +24,41 @@ if TYPE_CHECKING:
     from flowtell.engine.futures import Future
     from flowtell.engine.scope import Scope
     from flowtell.engine.work import Work
+    from flowtell.events import Failure, Result
 
 
 class Run:
     """One execution of a flow or task. `scope` is what new runs join that start inside it."""
 
     kind: ClassVar[str]
-    cpu_clock: ClassVar[Callable[[], int]] = staticmethod(process_time_ns)
-
-    __slots__ = (
-        "_began", "_cpu", "_pid", "args", "attempt", "awaited", "delay", "function", "future", "id", "kwargs", "log_prints", "outer",
-        "scope", "started", "state", "work",
-    )  # fmt: skip
+    cpu_clock: ClassVar[Callable[[int], int]] = staticmethod(process_cpu_ns)
 
     id: str
     work: Work[..., Any]
     scope: Scope
     outer: Scope
+    """What this run itself has joined."""
     function: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    future: Future[Any] | None
-    awaited: Iterable[Future[Any]]
     log_prints: bool
 
-    def _prepare(self) -> None:
-        self.attempt = 0
-        self.delay = 0.0
-        self.state = "pending"
-        self.started = 0
-        self.future = None
-        self._pid = os.getpid()
+    # on the class: a run that has no need of them does not pay for them
+    attempt: int = 0
+    """The one that runs or ran last; 0 before the first."""
+    delay: float = 0.0
+    """Seconds to wait before the next attempt."""
+    state: str = "pending"
+    started: int = 0
+    """When the first attempt began, in µs since the epoch."""
+    awaited: Iterable[Future[Any]] = ()
+    """Futures that must end before the first attempt."""
+    future: Future[Any] | None = None
+    """Whoever waits for a submitted run waits for this."""
+    _began: int = 0
+    _cpu: int = 0
+    _process: object
+    """The process that the run belongs to, see `context.process`."""
 
     # --- what the drivers call
 
@@ -66,7 +70,7 @@ class Run:
             self.started = now
             self.outer.open[self.id] = self
             self._began = perf_counter_ns()
-            self._cpu = self.cpu_clock()
+            self._cpu = self.cpu_clock(self._began)
             self._open(now)
         self.state = "running"
         self._say_started(now)
@@ -98,14 +102,6 @@ class Run:
 
         return cancelled_after(seconds, self._too_long())
 
-    def unfinished(self) -> Iterable[Future[Any]]:
-        """Futures that must end before this run may."""
-        return ()
-
-    def settled(self, result: Any) -> Any:
-        """The result with what is still a future in it replaced by its value."""
-        return result
-
     def again(self, error: BaseException) -> bool:
         """An attempt failed. True when another is to follow after `delay` seconds, else the run has ended."""
         end = end_of(error)
@@ -126,7 +122,7 @@ class Run:
 
     def end(self, state: str, error: BaseException | None = None, result: Any = None) -> None:
         """Write how the run ended, once, and only in the process that it began in: a forked child ends without a word."""
-        if self.state in _ENDED or self._pid != os.getpid():
+        if self.state in _ENDED or self._process is not context.process:
             return
         self.state = state
         try:
@@ -145,22 +141,13 @@ class Run:
         return (perf_counter_ns() - self._began) // 1000 / 1e6 if self.attempt else 0.0
 
     def _write_end(self, state: str, error: BaseException | None, result: Any) -> None:
-        began = self.attempt > 0
-        duration = self.seconds if began else None
-        cpu = (self.cpu_clock() - self._cpu) // 1000 / 1e6 if began else None
+        ended = perf_counter_ns()
+        ran = self.attempt > 0
+        cpu = (self.cpu_clock(ended) - self._cpu) // 1000 / 1e6 if ran else None
+        duration = (ended - self._began) // 1000 / 1e6 if ran else None
         self._close(state, error, result)
-        self._say_finished(
-            time_ns() // 1000,
-            {
-                "state": state,
-                "error": failure_of(error) if error is not None and state != "completed" else None,
-                "duration": duration,
-                "attempts": self.attempt or 1,
-                "cpu_seconds": cpu,
-                "peak_memory": peak_memory(),
-                "result": None if result is None else result_of(result),
-            },
-        )
+        told = failure_of(error) if error is not None and state != "completed" else None
+        self._say_finished(state, told, duration, cpu, peak_memory(ended), None if result is None else result_of(result))
 
     def cancel(self) -> None:
         """End as cancelled because what surrounds it has ended."""
@@ -201,7 +188,9 @@ class Run:
     def _say_retrying(self, error: BaseException) -> None:
         raise NotImplementedError
 
-    def _say_finished(self, now: int, facts: dict[str, Any]) -> None:
+    def _say_finished(
+        self, state: str, error: Failure | None, duration: float | None, cpu: float | None, peak: int, result: Result | None
+    ) -> None:
         raise NotImplementedError
 
     @property

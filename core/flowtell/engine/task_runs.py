@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from time import thread_time_ns, time_ns
+from collections.abc import Mapping
+from time import time_ns
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from flowtell.bus import emit
-from flowtell.engine.context import current
+from flowtell.engine import context
 from flowtell.engine.failure import failure_of
 from flowtell.engine.provenance import ATOMS
 from flowtell.engine.runs import Run
 from flowtell.engine.scope import OUTSIDE
+from flowtell.engine.usage import thread_cpu_ns
 from flowtell.errors import RunCancelled
 from flowtell.events import TaskRunFinished, TaskRunPending, TaskRunRetrying, TaskRunStarted
 from flowtell.ids import new_id
@@ -19,34 +22,33 @@ if TYPE_CHECKING:
     from flowtell.engine.inputs import Inputs
     from flowtell.engine.lineage import Lineage
     from flowtell.engine.tasks import Task
+    from flowtell.events import Failure, Result
 
 
 class TaskRun(Run):
     """One execution of a task, in a flow run or by itself."""
 
     kind = "task"
-    cpu_clock = staticmethod(thread_time_ns)
-
-    __slots__ = ("_name", "dynamic_key", "inputs", "lineage", "map_index", "provides", "runner")
+    cpu_clock = staticmethod(thread_cpu_ns)
 
     work: Task[..., Any]
+    map_index: int | None = None
+    runner: str = ""
+    """What kind of thread it was handed to; empty where it runs in its caller's."""
+    lineage: Lineage | None = None
+    provides: Mapping[str, str] = MappingProxyType({})
+    """The assets that its result is made of."""
+    inputs: Inputs | None = None
+    _name: str = ""
 
     def __init__(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any = None) -> None:
-        outer = current.get()
-        self._prepare()
-        self.id = new_id()
+        outer = context.current.get()
+        self.id, self._process = new_id(), context.process
         self.work = task
         self.scope = self.outer = scope = OUTSIDE if outer is None else outer.scope
         self.function, self.args, self.kwargs = task.fn, args, kwargs
         self.log_prints = task.log_prints if task.log_prints is not None else outer is not None and outer.log_prints
         self.dynamic_key = str(scope.next_number(task.name))
-        self.map_index: int | None = None
-        self.runner = ""
-        self._name = ""
-        self.lineage: Lineage | None = None
-        self.provides: dict[str, str] = {}
-        self.inputs: Inputs | None = None
-        self.awaited = ()
         if wait_for or not ATOMS.issuperset(map(type, args)) or (kwargs and not ATOMS.issuperset(map(type, kwargs.values()))):
             self.inputs = self._look_at_inputs(wait_for)
             self.awaited = self.inputs.futures
@@ -100,7 +102,8 @@ class TaskRun(Run):
             self.provides = self.lineage.end(state, error)
         if type(result) not in ATOMS:
             self.scope.origins.record(result, self)
-        self.args, self.kwargs, self.inputs, self.awaited = (), {}, None, ()  # a run may be remembered, its data not
+        if self.inputs is not None or self.future is not None:  # such a run may be remembered; its data is not
+            self.args, self.kwargs, self.inputs, self.awaited = (), {}, None, ()
 
     def _say_started(self, now: int) -> None:
         scope, task, inputs = self.outer, self.work, self.inputs
@@ -123,11 +126,14 @@ class TaskRun(Run):
             )  # fmt: skip
         )
 
-    def _say_finished(self, now: int, facts: dict[str, Any]) -> None:
-        scope = self.outer
+    def _say_finished(
+        self, state: str, error: Failure | None, duration: float | None, cpu: float | None, peak: int, result: Result | None
+    ) -> None:
+        now, scope = time_ns() // 1000, self.outer
         emit(
             TaskRunFinished(
                 id=new_id(now), time=now, run=scope.run, root_run=scope.root_run, flow=scope.flow, task_run=self.id,
-                task=self.work.name, **facts,
+                task=self.work.name, state=state, error=error, duration=duration, attempts=self.attempt or 1,
+                cpu_seconds=cpu, peak_memory=peak, result=result,
             )  # fmt: skip
         )

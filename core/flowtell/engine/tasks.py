@@ -34,7 +34,7 @@ class Task(Work[P, R]):
         self.touches_assets = bool(self.assets or self.asset_deps)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        wait_for = kwargs.pop("wait_for", None)
+        wait_for = kwargs.pop("wait_for", None) if kwargs else None
         return self._drive(TaskRun(self, args, kwargs, wait_for))  # type: ignore[no-any-return]
 
     @overload
