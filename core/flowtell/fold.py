@@ -7,7 +7,7 @@ of different writers may come in any order: for one set of events with one end, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 from flowtell import events as e
@@ -129,34 +129,45 @@ def _take_finish(facts: RunFacts, event: Any, writer: int) -> bool:
 
 def _describe(facts: RunFacts, event: Any, *, leads: bool) -> None:
     """Take what describes the run. The earliest start's word goes first, then what came first into the log."""
-    values = _flow_run_words(event) if event.__class__ in _OF_FLOW_RUNS else _task_run_words(event)
-    for name, value in values:
-        if (value or value == 0) and (leads or getattr(facts, name) is None):
-            setattr(facts, name, value)
-
-
-def _task_run_words(event: Any) -> Iterator[tuple[str, Any]]:
-    yield "name", event.name
-    yield "url", event.url
-    yield "dynamic_key", event.dynamic_key
-    yield "map_index", event.map_index
+    if event.name:
+        _hear(facts, "name", event.name, leads)
+    if event.url:
+        _hear(facts, "url", event.url, leads)
     if event.tags:
-        yield "tags", encode_value(event.tags).decode()
+        _hear(facts, "tags", encode_value(event.tags).decode(), leads)
+    if event.__class__ in _OF_FLOW_RUNS:
+        _describe_flow_run(facts, event, leads)
+    else:
+        _describe_task_run(facts, event, leads)
+
+
+def _hear(facts: RunFacts, name: str, value: Any, leads: bool) -> None:
+    if leads or getattr(facts, name) is None:
+        setattr(facts, name, value)
+
+
+def _describe_task_run(facts: RunFacts, event: Any, leads: bool) -> None:
+    if event.dynamic_key:
+        _hear(facts, "dynamic_key", event.dynamic_key, leads)
+    if event.map_index is not None:
+        _hear(facts, "map_index", event.map_index, leads)
     if event.upstream:
-        yield "upstream", encode_value(event.upstream).decode()
+        _hear(facts, "upstream", encode_value(event.upstream).decode(), leads)
 
 
-def _flow_run_words(event: Any) -> Iterator[tuple[str, Any]]:
-    for name in ("name", "url", "parent_run", "deployment", "root_run", "external_id", "due"):
-        yield name, getattr(event, name)
-    if event.tags:
-        yield "tags", encode_value(event.tags).decode()
+def _describe_flow_run(facts: RunFacts, event: Any, leads: bool) -> None:
+    for name in ("parent_run", "deployment", "root_run", "external_id", "due"):
+        value = getattr(event, name)
+        if value or value == 0:
+            _hear(facts, name, value, leads)
     if event.__class__ is e.FlowRunStarted:
-        yield "trace", event.trace or event.root_run or event.run  # a root's trace is its run
+        _hear(facts, "trace", event.trace or event.root_run or event.run, leads)  # a root's trace is its run
         for name in ("cause", "parent_task_run", "version", "machine", "pid"):
-            yield name, getattr(event, name)
+            value = getattr(event, name)
+            if value:
+                _hear(facts, name, value, leads)
         if event.parameters:
-            yield "parameters", encode_value(event.parameters).decode()
+            _hear(facts, "parameters", encode_value(event.parameters).decode(), leads)
 
 
 _OF_FLOW_RUNS: Final = frozenset(TYPES[name] for name in FLOW_RUN_TYPES)
