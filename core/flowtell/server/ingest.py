@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from sqlalchemy import select
+from sqlalchemy.exc import DataError, InterfaceError
 
 from flowtell.journal import FOLDER, SUFFIX, encode_header
 from flowtell.server.crash import crash_events
-from flowtell.server.parsing import Rejected, parse, reject
+from flowtell.server.parsing import Parsed, Rejected, parse, reject
 from flowtell.server.tail import JournalTail
 from flowtell.store.log import Line, Writer
 from flowtell.store.statements import insert_for
@@ -43,8 +44,6 @@ class Ingester:
         self._folder = os.path.join(home, FOLDER)
         self._followed: dict[str, _Followed] = {}
         self._ended: dict[str, _Followed] = {}
-        self._own: Writer | None = None
-        self._own_n = 0
         self.last_pass = 0
         """When every journal had last been read to the end it had at that moment, in µs."""
 
@@ -59,7 +58,7 @@ class Ingester:
             if followed is None:
                 continue
             moved |= self._read_on(followed)
-            behind |= followed.tail.size() > followed.tail.place and not self._at_torn_line(followed)
+            behind |= followed.tail.has_line()
             moved |= self._probe(followed)
             if time.monotonic() >= stop_at:
                 return moved
@@ -111,7 +110,18 @@ class Ingester:
         return bool(lines)
 
     def _append(self, followed: _Followed, lines: list[tuple[int, bytes]]) -> None:
-        parsed = parse(lines)
+        try:
+            self._append_parsed(followed, lines, parse(lines))
+        except (ArithmeticError, LookupError, TypeError, ValueError, DataError, InterfaceError) as error:
+            if len(lines) == 1:
+                n, line = lines[0]
+                self._append_parsed(followed, lines, Parsed([], [reject(n, line, f"{type(error).__name__}: {error}")], 0))
+                return
+            half = len(lines) // 2  # one of them holds what the store cannot: the others go in all the same
+            self._append(followed, lines[:half])
+            self._append(followed, lines[half:])
+
+    def _append_parsed(self, followed: _Followed, lines: list[tuple[int, bytes]], parsed: Parsed) -> None:
         place = lines[-1][0] + len(lines[-1][1]) + 1
         now = self._clock()
         with self._store.write() as transaction:
@@ -172,13 +182,10 @@ class Ingester:
         self._ended[name] = self._followed.pop(name)
 
     def _emit(self, transaction: Transaction, events: Any, now: int) -> None:
-        if self._own is None:
-            self._own = self._store.log.writer(transaction, _INGESTER, "ingest")
-        self._store.log.append_events(transaction, self._own, events, now, self._own_n)
-        self._own_n += len(events)
-
-    def _at_torn_line(self, followed: _Followed) -> bool:
-        return b"\n" not in followed.tail.rest()
+        own = self._store.log.writer(transaction, _INGESTER, "ingest")
+        written = transaction.connection.execute(select(writers.c.place).where(writers.c.id == own.id)).scalar_one()
+        self._store.log.append_events(transaction, own, events, now, written)
+        self._store.log.move_writer(transaction, own, place=written + len(events), last_read=now)
 
     # --- deletion -------------------------------------------------------------------------------------------------
 
@@ -196,7 +203,7 @@ class Ingester:
         tail = followed.tail
         if not tail.take_lock():  # a stray child still holds it: later
             return 0
-        if tail.size() <= tail.place + len(tail.rest()):
+        if not tail.has_line():
             tail.delete()
         tail.close()
         del self._ended[name]

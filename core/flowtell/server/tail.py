@@ -6,6 +6,8 @@ import fcntl
 import os
 from typing import Final
 
+import msgspec
+
 from flowtell.journal import SUFFIX, Header, decode_header
 from flowtell.machine import is_gone
 
@@ -27,7 +29,9 @@ class JournalTail:
     def _read_header(self) -> Header:
         first = os.pread(self._fd, 64 << 10, 0).partition(b"\n")[0]
         name = os.path.basename(self.path).removesuffix(SUFFIX)
-        return decode_header(first) or Header(writer=name)
+        header = decode_header(first) or Header(writer=name)
+        # a copy under another name must not speak for the journal whose writer lives
+        return header if name == f"{header.writer}-{header.pid}" else msgspec.structs.replace(header, writer=name)
 
     def size(self) -> int:
         return os.fstat(self._fd).st_size
@@ -53,6 +57,15 @@ class JournalTail:
     def rest(self) -> bytes:
         """What lies behind the last whole line: a write that was cut by death."""
         return os.pread(self._fd, CHUNK, self.place)
+
+    def has_line(self) -> bool:
+        """Whether a whole line lies behind the place."""
+        place = self.place
+        while chunk := os.pread(self._fd, CHUNK, place):
+            if b"\n" in chunk:
+                return True
+            place += len(chunk)
+        return False
 
     def take_lock(self) -> bool:
         """Whether no writer holds the journal; then the probe's own shared lock stays until `free_lock`."""
