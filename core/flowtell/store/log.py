@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import msgspec
 from msgspec.structs import force_setattr
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _LAST_SEQ: Final = "last_seq"
 LATE_CORRECTIONS: Final = "late_corrections"
 _IDS_A_QUERY: Final = 500
+_decode_fields: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _INSERT: Final = f"INSERT INTO events ({', '.join(EVENT_COLUMNS)}) VALUES ({', '.join('?' * len(EVENT_COLUMNS))})"
 
 
@@ -285,7 +287,7 @@ def _line_of(row: Any, writer: Writer) -> bytes:
         added["contrary"] = True
     line = _unpacked(row)
     for name in ("environment", "source"):  # an event's own word goes before its journal's
-        if name in added and f'"{name}":'.encode() in line:
+        if name in added and f'"{name}":'.encode() in line and _decode_fields(line).get(name):
             added.pop(name)
     return line[:-1] + b"," + encode_value(added)[1:]
 
