@@ -46,7 +46,7 @@ class _Rest:
         self._mounts = mounts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reserved = scope["path"].startswith(("/api/", "/metrics/"))
+        reserved = f"{scope['path']}/".startswith(("/api/", "/metrics/"))
         await (self._mounts.below_root if reserved else self._mounts)(scope, receive, send)
 
 

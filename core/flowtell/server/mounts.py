@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from starlette.responses import JSONResponse
-from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 START_SECONDS: Final = 20.0
@@ -46,16 +45,11 @@ class Mounts:
 
     async def _serve(self, paths: list[str], scope: Scope, receive: Receive, send: Send) -> None:
         for path in paths:
-            served = self._served[path]
-            matched, inner = Mount(path.rstrip("/"), app=served).matches(scope)
-            if matched.value:
-                await served({**scope, **inner}, receive, send)
+            prefix = path.rstrip("/")
+            if scope["path"] == prefix or scope["path"].startswith(f"{prefix}/"):
+                await self._served[path]({**scope, "root_path": scope.get("root_path", "") + prefix}, receive, send)
                 return
         await _not_found(scope, receive, send)
-
-    def owner(self, path: str) -> str:
-        """Which plugin serves exactly `path`; empty for none."""
-        return self._served[path].plugin if path in self._served else ""
 
     @asynccontextmanager
     async def lifespans(self) -> AsyncIterator[None]:
