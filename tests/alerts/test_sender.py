@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from flowtell import events as e
@@ -207,7 +209,7 @@ def test_a_channel_that_is_down_is_tried_again(told_world, heard):
         told_world.passes()
         if len(heard.attempts) > before:
             moments.append(told_world.clock())
-    gaps = [round((after - before) / 1e6) for before, after in zip(moments, moments[1:], strict=False)]
+    gaps = [round((after - before) / 1e6) for before, after in itertools.pairwise(moments)]
     assert gaps == [5, 15, 60, 300, 900]
     failures = told_world.events("notification.failed")
     assert [(failure.attempt, failure.permanent) for failure in failures] == [(n, n == 6) for n in range(1, 7)]

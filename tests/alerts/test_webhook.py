@@ -46,7 +46,7 @@ class Receiver:
         self.requests = []
         self.answers = []
         self.hang = threading.Event()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler_of(self))
         self.server.daemon_threads = True
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
         self.thread.start()
@@ -55,30 +55,31 @@ class Receiver:
     def url(self):
         return f"http://127.0.0.1:{self.server.server_port}/{SECRET}?x=1"
 
-    def _handler(receiver):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.requests.append((self.path, dict(self.headers), body))
-                answer = receiver.answers.pop(0) if receiver.answers else (204, {})
-                if callable(answer):
-                    answer(self)
-                    return
-                self.send_response(answer[0])
-                for name, value in answer[1].items():
-                    self.send_header(name, value)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        return Handler
-
     def close(self):
         self.hang.set()
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+
+
+def handler_of(receiver):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            receiver.requests.append((self.path, dict(self.headers), body))
+            answer = receiver.answers.pop(0) if receiver.answers else (204, {})
+            if callable(answer):
+                answer(self)
+                return
+            self.send_response(answer[0])
+            for name, value in answer[1].items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    return Handler
 
 
 @pytest.fixture
