@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowtell.errors import UnknownKey
 from flowtell.plugin import BasePlugin, Context
+from flowtell_dashboard.deferred import Deferred
 from flowtell_dashboard.pulse import Pulse
 
 if TYPE_CHECKING:
     from flowtell.events import Event
+    from flowtell_dashboard.policy import App
 
 SHOWN: Final = (
     "flow.declared",
@@ -49,12 +51,15 @@ class Dashboard(BasePlugin):
         self.pulse = Pulse()
 
     def open(self, context: Context) -> None:
-        """Mount the pages. Dash is imported here and nowhere before: it takes half a second."""
-        from flowtell_dashboard.app import build
-
+        """Mount the pages, which are made when a server starts them; a command that only reads never does."""
         super().open(context)
         self.pulse.beat(context.log.head())
-        context.mount("/", build(context.read, self.pulse, context.clock, context.logger))
+        context.mount("/", Deferred(self._build))
+
+    def _build(self) -> App:
+        from flowtell_dashboard.app import build
+
+        return build(self.context.read, self.pulse, self.context.clock, self.context.logger)
 
     def handle(self, events: Sequence[Event]) -> None:
         """Wake the open pages; each then makes its own bounded query."""

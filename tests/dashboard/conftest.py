@@ -1,0 +1,78 @@
+"""The plugin on a real log, its pages as a server mounts them, and what they ask of the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.dialects import sqlite
+from starlette.testclient import TestClient
+
+from flowtell.testing import PluginHarness, example_history
+from flowtell_dashboard.plugin import create
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[PluginHarness]:
+    """The plugin on a log without events."""
+    harness = PluginHarness(create, tmp_path, name="dashboard")
+    yield harness
+    harness.close()
+
+
+@pytest.fixture
+def house(empty: PluginHarness) -> PluginHarness:
+    """The plugin on a log with six runs that ended in different states; the first began over an hour ago."""
+    empty.feed(example_history())
+    empty.clock.advance(3630)
+    return empty
+
+
+@pytest.fixture
+def client(house: PluginHarness) -> Iterator[TestClient]:
+    """A browser without a window, on the mounted pages; their lifespan is driven."""
+    with TestClient(house.mounted["/"], base_url="http://127.0.0.1:4727") as each:
+        yield each
+
+
+class Watched:
+    """Reads like a store, and keeps each statement with SQLite's plan for it."""
+
+    def __init__(self, house: PluginHarness) -> None:
+        self._store = house.store
+        self.asked: list[tuple[str, str]] = []
+
+    def __call__(self, statement: Any) -> Any:
+        said = str(statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+        with self._store.reading() as connection:
+            plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + said.replace("%%", "%")).all()
+        self.asked.append((said, "; ".join(row[3] for row in plan)))
+        return self._store.read(statement)
+
+
+@pytest.fixture
+def watched(house: PluginHarness) -> Watched:
+    return Watched(house)
+
+
+@pytest.fixture
+def words():
+    """All words of a component, as one line: `words(component)`."""
+
+    def of(component: Any) -> str:
+        return " ".join(_words(json.loads(json.dumps(component, default=lambda each: each.to_plotly_json()))))
+
+    return of
+
+
+def _words(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, list):
+        for each in node:
+            yield from _words(each)
+    elif isinstance(node, dict):
+        yield from _words(node.get("props", {}).get("children"))
