@@ -111,11 +111,15 @@ class FlowRun(Run):
         if self.inputs is not None:
             self.args, self.kwargs = self.inputs.resolved()
             self.inputs = None
+        given = self.work.parameters.named(self.args, self.kwargs)
         try:
             self.args, self.kwargs, self.parameters = self.work.parameters.fit(self.args, self.kwargs)
         except ParameterError as error:
-            self._refusal = error
-            self.parameters = self.work.parameters.named(self.args, self.kwargs)
+            self._refusal, self.parameters = error, given
+        if self.scope.origins:
+            for name, value in given.items():
+                if (converted := self.parameters.get(name)) is not value:
+                    self.scope.origins.hand_on(value, converted)
 
     def _close(self, state: str, error: BaseException | None, result: Any) -> None:
         """What still runs inside is cancelled: no run outlives the one around it."""

@@ -59,6 +59,12 @@ class Origins:
         alive = held() if type(held) is weakref.ref else held
         return run if alive is value else None
 
+    def hand_on(self, value: Any, converted: Any) -> None:
+        """`converted` is `value` in another form, and comes from where that came from."""
+        run = self.of(value)
+        if run is not None and followable(converted):
+            self._remember(converted, run)
+
     def _remember(self, value: Any, run: TaskRun) -> None:
         address = id(value)
         try:

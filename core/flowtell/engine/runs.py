@@ -104,7 +104,7 @@ class Run:
 
     def again(self, error: BaseException) -> bool:
         """An attempt failed. True when another is to follow after `delay` seconds, else the run has ended."""
-        end = end_of(error)
+        end = end_of(error, self.work.colour)
         if end in ("failed", "timed_out") and self._may_retry(error, end):
             self.delay = self.work.retries.delay_after(self.attempt)
             self.state = "retrying"

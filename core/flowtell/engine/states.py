@@ -34,8 +34,8 @@ class State(str):
         return self not in ("pending", "running", "retrying")
 
 
-def end_of(error: BaseException) -> str:
-    """The end state of a run that `error` left.
+def end_of(error: BaseException, colour: str = "sync") -> str:
+    """The end state of a run of a function of this `colour` that `error` left.
 
     Whoever interrupts, cancels: Ctrl-C, asyncio, a coroutine closed before its end, a time-out of the flow around.
     `sys.exit()` ends a run as it would end a process: well with 0 or nothing, badly with anything else. A generator
@@ -47,6 +47,8 @@ def end_of(error: BaseException) -> str:
         return "timed_out"
     if isinstance(error, SystemExit):
         return "failed" if error.code else "completed"
+    if isinstance(error, GeneratorExit) and colour in ("generator", "async_generator"):
+        return "completed"
     if _interrupts(error):
         return "cancelled"
     return "failed" if isinstance(error, Exception) else "crashed"
