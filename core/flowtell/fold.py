@@ -13,8 +13,8 @@ from typing import Any, Final
 from flowtell import events as e
 from flowtell.events import TYPES, Event, encode_value
 
-FLOW_RUN_TYPES: Final = frozenset(name for name in TYPES if name.startswith("flow_run."))
-TASK_RUN_TYPES: Final = frozenset(name for name in TYPES if name.startswith("task_run."))
+FLOW_RUN_EVENTS: Final = frozenset(kind for name, kind in TYPES.items() if name.startswith("flow_run."))
+TASK_RUN_EVENTS: Final = frozenset(kind for name, kind in TYPES.items() if name.startswith("task_run."))
 
 
 class RunFacts:
@@ -135,7 +135,7 @@ def _describe(facts: RunFacts, event: Any, *, leads: bool) -> None:
         _hear(facts, "url", event.url, leads)
     if event.tags:
         _hear(facts, "tags", encode_value(event.tags).decode(), leads)
-    if event.__class__ in _OF_FLOW_RUNS:
+    if event.__class__ in FLOW_RUN_EVENTS:
         _describe_flow_run(facts, event, leads)
     else:
         _describe_task_run(facts, event, leads)
@@ -169,8 +169,6 @@ def _describe_flow_run(facts: RunFacts, event: Any, leads: bool) -> None:
         if event.parameters:
             _hear(facts, "parameters", encode_value(event.parameters).decode(), leads)
 
-
-_OF_FLOW_RUNS: Final = frozenset(TYPES[name] for name in FLOW_RUN_TYPES)
 
 _STATE: Final[dict[type[Event], str]] = {
     e.FlowRunScheduled: "scheduled",

@@ -67,9 +67,8 @@ class EventLog:
         lines = _once(lines)
         first = self._next
         try:
-            with (
-                transaction.connection.begin_nested()
-            ):  # that the log has none of them is likely; asking first costs 3 µs a task run
+            # that the log has none of them is likely, and asking first costs 3 µs a task run
+            with transaction.connection.begin_nested():
                 return self._append(transaction, writer, lines, received)
         except IntegrityError:
             self._next = first

@@ -5,7 +5,7 @@ The batch is folded in memory first, so that a task run which starts and ends in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -13,19 +13,21 @@ from msgspec.structs import force_setattr
 from sqlalchemy import Connection
 
 from flowtell.events import Event
-from flowtell.fold import FLOW_RUN_TYPES, TASK_RUN_TYPES, RunFacts
+from flowtell.fold import FLOW_RUN_EVENTS, TASK_RUN_EVENTS, RunFacts
 from flowtell.store.statements import RUN_COLUMNS, TASK_RUN_COLUMNS, merge
 from flowtell.store.tables import runs, task_runs
 
 _KEYS_A_QUERY: Final = 400
-Facts = dict[tuple[str, str], RunFacts]
+
+Key = tuple[str, str]
+"""Run and task run; the latter is empty for a flow run."""
 
 
 class Folded(NamedTuple):
-    """What a batch says of runs, by run and task run."""
+    """What a batch says of runs."""
 
-    flow_runs: Facts
-    task_runs: Facts
+    flow_runs: dict[Key, RunFacts]
+    task_runs: dict[Key, RunFacts]
 
     @property
     def corrections(self) -> int:
@@ -43,16 +45,14 @@ class RunTables:
 
     def fold(self, connection: Connection, events: Sequence[Event], writer: int) -> Folded:
         """Facts of the runs that the events speak of. Marks those that come after an end as contrary; writes nothing."""
-        flow_events = [event for event in events if event.type in FLOW_RUN_TYPES and event.run]
-        task_events = [event for event in events if event.task_run and event.type in TASK_RUN_TYPES]
-        flow_runs = self._known(connection, "runs", {("", event.run) for event in flow_events}) if flow_events else {}
-        task_runs = (
-            self._known(connection, "task_runs", {(event.run, event.task_run) for event in task_events})
-            if task_events
-            else {}
-        )
+        flow_events = [event for event in events if event.__class__ in FLOW_RUN_EVENTS and event.run]
+        task_events = [event for event in events if event.__class__ in TASK_RUN_EVENTS and event.task_run]
+        flow_runs = {(event.run, ""): RunFacts("", event.run) for event in flow_events}
+        task_runs = {(event.run, event.task_run): RunFacts(event.run, event.task_run) for event in task_events}
+        _learn_ends(flow_runs, _ended_flow_runs, connection)
+        _learn_ends(task_runs, _ended_task_runs, connection)
         for event in flow_events:
-            if not flow_runs["", event.run].take(event, writer):
+            if not flow_runs[event.run, ""].take(event, writer):
                 force_setattr(event, "contrary", True)
         for event in task_events:
             if not task_runs[event.run, event.task_run].take(event, writer):
@@ -64,16 +64,7 @@ class RunTables:
         self._merge(connection, "runs", folded.flow_runs)
         self._merge(connection, "task_runs", folded.task_runs)
 
-    def _known(self, connection: Connection, table: str, keys: set[tuple[str, str]]) -> Facts:
-        """Facts to fold into, which know of an end that the table has already."""
-        facts = {key: RunFacts(*key) for key in keys}
-        wanted = sorted(keys)
-        for start in range(0, len(wanted), _KEYS_A_QUERY):
-            for key, ended in _ends(connection, table, wanted[start : start + _KEYS_A_QUERY]):
-                facts[key].ended = ended
-        return facts
-
-    def _merge(self, connection: Connection, name: str, facts: Facts) -> None:
+    def _merge(self, connection: Connection, name: str, facts: dict[Key, RunFacts]) -> None:
         if not facts:
             return
         row = self._run_row if name == "runs" else self._task_row
@@ -88,18 +79,24 @@ class RunTables:
         return self._sql[name]
 
 
-def _ends(connection: Connection, table: str, keys: Sequence[tuple[str, str]]) -> Iterable[tuple[tuple[str, str], int]]:
-    if table == "runs":
-        marks = ",".join("?" * len(keys))
-        rows = connection.exec_driver_sql(
-            f"SELECT '', id, ended FROM runs WHERE id IN ({marks}) AND ended IS NOT NULL", tuple(key[1] for key in keys)
-        )
-    else:
-        marks = ",".join(["(?,?)"] * len(keys))
-        values = tuple(part for key in keys for part in key)
-        rows = connection.exec_driver_sql(
-            f"WITH wanted(run, id) AS (VALUES {marks}) SELECT t.run, t.id, t.ended FROM wanted w "
-            "CROSS JOIN task_runs t ON t.run = w.run AND t.id = w.id WHERE t.ended IS NOT NULL",
-            values,
-        )
-    return [((row[0], row[1]), row[2]) for row in rows]
+def _learn_ends(facts: dict[Key, RunFacts], ended: Callable[..., Iterable[Any]], connection: Connection) -> None:
+    """Tell the facts of an end that the table has already."""
+    wanted = list(facts)
+    for start in range(0, len(wanted), _KEYS_A_QUERY):
+        for run, task_run, moment in ended(connection, wanted[start : start + _KEYS_A_QUERY]):
+            facts[run, task_run].ended = moment
+
+
+def _ended_flow_runs(connection: Connection, keys: Sequence[Key]) -> Iterable[Any]:
+    marks = ",".join("?" * len(keys))
+    sql = f"SELECT id, '', ended FROM runs WHERE id IN ({marks}) AND ended IS NOT NULL"
+    return connection.exec_driver_sql(sql, tuple(run for run, _ in keys)).all()
+
+
+def _ended_task_runs(connection: Connection, keys: Sequence[Key]) -> Iterable[Any]:
+    marks = ",".join(["(?,?)"] * len(keys))
+    sql = (
+        f"WITH wanted(run, id) AS (VALUES {marks}) SELECT t.run, t.id, t.ended FROM wanted w "
+        "CROSS JOIN task_runs t ON t.run = w.run AND t.id = w.id WHERE t.ended IS NOT NULL"
+    )
+    return connection.exec_driver_sql(sql, tuple(part for key in keys for part in key)).all()
