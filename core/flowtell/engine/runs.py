@@ -104,6 +104,13 @@ class Run:
 
     def again(self, error: BaseException) -> bool:
         """An attempt failed. True when another is to follow after `delay` seconds, else the run has ended."""
+        try:
+            return self._judge(error)
+        except BaseException as interruption:  # a Ctrl-C in the middle of it
+            self.end(end_of(interruption, self.work.colour), interruption)
+            raise
+
+    def _judge(self, error: BaseException) -> bool:
         end = end_of(error, self.work.colour)
         if end in ("failed", "timed_out") and self._may_retry(error, end):
             self.delay = self.work.retries.delay_after(self.attempt)

@@ -50,6 +50,10 @@ class Work(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name!r}>"
 
+    def __reduce__(self) -> str:
+        """Pickled as functions are, by its name: that is how it reaches another process."""
+        return self.__qualname__
+
     def _with(self, options: Mapping[str, Any]) -> Self:
         return type(self)(self.fn, {**self._options, **options})
 
