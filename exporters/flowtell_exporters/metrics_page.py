@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, gzip_accepted
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from flowtell.plugin import Context
@@ -35,6 +35,8 @@ class MetricsPage:
         await response(scope, receive, send)
 
     def respond(self, request: Request) -> Response:
+        if request.scope["path"].removeprefix(request.scope.get("root_path", "")).strip("/"):
+            return JSONResponse({"error": f"nothing is served at {request.scope['path']}"}, status_code=404)
         if request.method not in ("GET", "HEAD"):
             return PlainTextResponse("Metrics are read by GET.\n", status_code=405, headers={"Allow": "GET, HEAD"})
         openmetrics = prefers_openmetrics(request.headers.get("accept", ""))

@@ -11,7 +11,6 @@ import msgspec
 from msgspec import Struct
 
 from flowtell.events import TYPES, Event
-from flowtell.fold import FLOW_RUN_TYPES
 from flowtell_exporters.families import DEPLOYMENT_RUNS, FLOW_RUNS, MEASURE, TASK_RUNS
 from flowtell_exporters.open_runs import Flow, OpenRuns
 from flowtell_exporters.subjects import Subject, Subjects
@@ -20,6 +19,7 @@ from flowtell_exporters.totals import OTHER, FlowTotals, MeasureTotals, OwnTotal
 Rows = list[dict[str, Any]]
 
 _encode: Final = msgspec.json.Encoder().encode
+_FLOW_RUN_EVENTS: Final = tuple(name for name in TYPES if name.startswith("flow_run."))
 
 
 class Limits(Struct, frozen=True):
@@ -56,7 +56,7 @@ class Tally:
         self._touched: set[Subject[Any]] = set()
         self._version = 0
         self._acts: dict[str, Callable[[Any], object]] = {
-            **dict.fromkeys(FLOW_RUN_TYPES, self._flow_run_moved),
+            **dict.fromkeys(_FLOW_RUN_EVENTS, self._flow_run_moved),
             "flow.declared": self._flow_declared,
             "deployment.declared": self._deployment,
             "flow_run.started": self._flow_run_started,

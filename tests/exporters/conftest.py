@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
-from starlette.requests import Request
 
 from flowtell.events import Event
 from flowtell.testing import PluginHarness
 from flowtell_exporters.prometheus import create
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
 
 
 class Observatory:
@@ -38,10 +44,26 @@ class Observatory:
     def text(self, *, openmetrics: bool = False) -> str:
         return self.page.text(openmetrics=openmetrics)
 
-    def respond(self, method: str = "GET", **headers: str) -> Any:
-        """The response to a request with these headers."""
+    def request(self, method: str = "GET", path: str = "/metrics", **headers: str) -> Any:
+        """The answer to a request with these headers, over ASGI as the server calls it."""
         raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-        return self.page.respond(Request({"type": "http", "method": method, "headers": raw}))
+        scope = {"type": "http", "method": method, "path": path, "root_path": "/metrics", "headers": raw}
+        return asyncio.run(_answer(self.page, scope))
+
+
+async def _answer(app: Any, scope: dict[str, Any]) -> Answer:
+    messages: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    await app(scope, receive, send)
+    start, *rest = messages
+    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    return Answer(start["status"], headers, b"".join(message["body"] for message in rest))
 
 
 @pytest.fixture

@@ -404,21 +404,25 @@ def test_an_empty_log_is_a_valid_page(seen):
 )
 def test_the_format_is_negotiated(seen, accept, kind):
     """Whoever asks for nothing that there is gets plain text; nonsense in the header never fails a scrape."""
-    response = seen.respond(accept=accept)
-    assert response.status_code == 200
+    response = seen.request(accept=accept)
+    assert response.status == 200
     assert response.headers["content-type"].startswith(kind)
     assert response.body.endswith(b"# EOF\n") == ("openmetrics" in kind)
 
 
 def test_the_page_is_compressed_where_that_is_accepted(seen):
     everything(seen)
-    response = seen.respond(accept_encoding="deflate, gzip;q=1.0")
+    response = seen.request(accept_encoding="deflate, gzip;q=1.0")
     assert response.headers["content-encoding"] == "gzip"
-    assert gzip.decompress(response.body) == seen.respond().body
+    assert gzip.decompress(response.body) == seen.request().body
 
 
-def test_only_reading_is_allowed(seen):
-    assert seen.respond("POST").status_code == 405
+def test_only_reading_is_allowed_and_only_here(seen):
+    """A proxy's HEAD is fine; a slip in the path is not answered with a page of metrics."""
+    assert seen.request("HEAD").status == 200
+    assert seen.request(path="/metrics/").status == 200
+    assert seen.request("POST").status == 405
+    assert seen.request(path="/metrics/federate").status == 404
 
 
 def test_promtool_finds_nothing_to_say(seen):
