@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flowtell.events import Event
+from flowtell.events import Event, decode, encode
 from flowtell.ids import derived_id, moment_of
 from flowtell.plugin import MAX_HOPS, LogView, PluginStatus
 from flowtell.runner.write_set import WriteSet
@@ -28,6 +28,8 @@ class RunnerContext:
         self.home = runner.home
         self.environment = runner.environment
         self.pending = WriteSet(runner.name)
+        self.hops = 0
+        """The longest way among the events at hand: what an emitted event counts on from, where its cause is but an id."""
 
     @property
     def log(self) -> LogView:
@@ -44,21 +46,21 @@ class RunnerContext:
         self.pending.add(statement, rows)
 
     def emit(self, event: Event, *, cause: Event | str, name: str = "") -> None:
-        hops = cause.hops + 1 if isinstance(cause, Event) else event.hops
+        hops = (cause.hops if isinstance(cause, Event) else max(event.hops, self.hops)) + 1
         if hops > MAX_HOPS:
             self.count("dropped")
             return
         origin = cause.id if isinstance(cause, Event) else cause
         moment = moment_of(origin) or event.time
-        self.pending.events.append(
-            msgspec.structs.replace(
-                event,
-                id=derived_id(moment, self.name, origin, event.type, name),
-                time=event.time or self.clock(),
-                caused_by=origin,
-                hops=hops,
-            )
+        made = msgspec.structs.replace(
+            event,
+            id=derived_id(moment, self.name, origin, event.type, name),
+            time=event.time or self.clock(),
+            caused_by=origin,
+            hops=hops,
         )
+        # plain data from here on: a value's own code must not run inside the transaction, nor change what others see
+        self.pending.events.append(decode(encode(made)))
 
     def count(self, name: str, amount: int = 1) -> None:
         counters = self._runner.counters

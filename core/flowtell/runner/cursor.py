@@ -25,6 +25,11 @@ class Cursor:
         dead = select(func.count()).select_from(dead_events).where(dead_events.c.plugin == self._plugin)
         self.dead = int(self._store.read(dead)[0][0])
 
+    def is_current(self) -> bool:
+        """Whether the store still has what was saved here last."""
+        rows = self._store.read(select(cursors.c.seq).where(cursors.c.plugin == self._plugin))
+        return self.saved == (rows[0].seq if rows else 0)
+
     def save(self, transaction: Transaction, seq: int, now: int) -> None:
         """Part of the caller's transaction; `seq` and `saved` move once that is committed."""
         self._upsert(transaction, cursors, {"plugin": self._plugin}, {"seq": seq, "emitted": self.emitted, "moved": now})

@@ -65,6 +65,8 @@ class Runner:
         self.trouble = Trouble()
         self.busy: tuple[str, float] | None = None
         """The call under way and the monotonic moment it began."""
+        self.called: str = ""
+        """The latest call: what a failure is a failure of."""
         self.timeouts: int = 0
         self.last_error: str = ""
         self.failing: bool = False
@@ -127,12 +129,22 @@ class Runner:
     def reopen(self) -> None:
         """A new plugin with what its tables hold: memory may be half changed after a failure."""
         if self._context is not None and self._plugin is not None:
-            try:
-                self._plugin.close(1.0)
-            except Exception as error:  # noqa: BLE001  # a plugin's code
-                self.note(error)
-            self._plugin = None
+            self._drop(self._plugin)
         self.open()
+
+    def _drop(self, plugin: Plugin) -> None:
+        try:
+            self._timed("close", lambda: plugin.close(1.0))
+        except GivenUp:
+            raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin's code
+            self.note(error)
+        self._plugin = self._context = None
+
+    def rejoin(self) -> None:
+        """Begin anew from the tables where another process has moved the cursor: memory is not what they hold."""
+        if self._context is not None and self._plugin is not None and not self._cursor.is_current():
+            self._drop(self._plugin)
 
     def close(self, timeout: float = 5.0) -> None:
         """Save the cursor and let the plugin go."""
@@ -154,7 +166,9 @@ class Runner:
         wanted = self._wanted(events)
         last = events[-1].seq
         if wanted:
+            self._opened.hops = max([event.hops for event in wanted])
             self._call("handle", lambda: self.plugin.handle(wanted), last)
+            self._opened.hops = 0
         self._cursor.seq = last
         return True
 
@@ -184,13 +198,18 @@ class Runner:
         """Call the plugin, then commit what it wants written, unless the call was given up meanwhile."""
         context = self._opened
         context.pending = WriteSet(self.name)
+        self._timed(what, call)
+        if context.pending:
+            self._commit(context.pending, cursor)
+
+    def _timed(self, what: str, call: Callable[[], None]) -> None:
+        """Call the plugin under the eyes of whoever watches the deadline."""
+        self.called = what
         mine = self.busy = (what, time.monotonic())
         try:
             call()
         finally:
             self._returned(mine)
-        if context.pending:
-            self._commit(context.pending, cursor)
 
     def _returned(self, mine: tuple[str, float]) -> None:
         """Either the call returned in time or it was given up, never both: a commit that has begun is not taken back."""
@@ -241,7 +260,7 @@ class Runner:
         if poison:
             text = f"{type(error).__name__}: {error}"
             self._cursor.set_aside(poison[0].seq, self.trouble.alone, text, self.clock())
-            self.trouble.settled(self.cursor)
+            self.trouble.went_past()
 
     # --- on the caller's thread -----------------------------------------------------------------------------------
 
@@ -257,9 +276,10 @@ class Runner:
             while self.cursor < until and time.monotonic() < stop_at and self.step():
                 pass
             self._save_cursor()
-        except Exception as error:  # noqa: BLE001  # a plugin's code
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin's code
             self.failing = True
             self.note(error)
+            self._plugin = self._context = None  # its memory may be half changed
 
     # --- how it is doing ------------------------------------------------------------------------------------------
 

@@ -10,9 +10,13 @@ from flowtell.errors import PluginTimedOut
 from flowtell.plugin import RetryLater
 from flowtell.runner.runner import BATCH, LIVE_LAG, GivenUp, Runner
 from flowtell.runner.trouble import Verdict
+from flowtell.store.sqlite import is_unwell
 
 STUCK_THREADS: Final = 4
 """Abandoned threads that still hang, after which no new one is started."""
+
+_RETRY_SECONDS: Final = (0.05, 3600.0)
+"""The least and the most that a plugin may ask for by `RetryLater`."""
 
 
 class RunnerThread:
@@ -47,7 +51,7 @@ class RunnerThread:
 
     # --- the thread's body ----------------------------------------------------------------------------------------
 
-    def _run(self, trouble: Exception | None) -> None:
+    def _run(self, trouble: BaseException | None) -> None:
         """Until stopped or replaced. `trouble` is what ended the thread before this one."""
         try:
             ready = self._recover(trouble) if trouble else self._open()
@@ -63,14 +67,17 @@ class RunnerThread:
             self.runner.reopen()
         except GivenUp:
             raise
-        except Exception as error:  # noqa: BLE001  # a plugin's code
+        except RetryLater as later:
+            self._retry_later(later)
+            return False
+        except BaseException as error:  # noqa: BLE001  # a plugin's code, which may also exit
             return self._failed_to_open(error)
         self.runner.state = "running"
         return True
 
-    def _failed_to_open(self, error: Exception) -> bool:
+    def _failed_to_open(self, error: BaseException) -> bool:
         self.runner.note(error)
-        self.runner.trouble.failures += 1
+        self.runner.trouble.failed_otherwise()
         self._pause("broken" if self.runner.trouble.broken else "retrying", self.runner.trouble.backoff)
         return False
 
@@ -81,24 +88,33 @@ class RunnerThread:
         except GivenUp:
             raise
         except RetryLater as later:
-            self.runner.last_error = str(later)
-            self._pause("retrying", later.seconds)
-        except Exception as error:  # noqa: BLE001  # a plugin's code
+            self._retry_later(later)
+        except BaseException as error:  # noqa: BLE001  # a plugin's code, which may also exit
             return self._recover(error)
         return True
+
+    def _retry_later(self, later: RetryLater) -> None:
+        least, most = _RETRY_SECONDS
+        self.runner.last_error = str(later)
+        self._pause("retrying", min(most, max(least, later.seconds)))
 
     def _turn(self) -> None:
         """Hand over what there is, tick when it is time, else wait."""
         runner = self.runner
+        runner.called = ""
         progressed = runner.step()
+        if progressed:
+            self._went_well()
         runner.live = runner.store.window.head - runner.cursor <= LIVE_LAG
-        ticked = runner.live and self._tick_if_due()
-        if progressed or ticked:
-            runner.trouble.settled(runner.cursor)
-            runner.state = "running"
+        if runner.live and self._tick_if_due():
+            self._went_well()
         runner.save_cursor_if_due()
         if not progressed:
             runner.store.window.wait(runner.cursor, min(runner.plugin.tick_seconds, 1.0))
+
+    def _went_well(self) -> None:
+        self.runner.trouble.settled(self.runner.cursor, handled=self.runner.called == "handle")
+        self.runner.state = "running"
 
     def _tick_if_due(self) -> bool:
         now = time.monotonic()
@@ -108,18 +124,29 @@ class RunnerThread:
         self.runner.tick()
         return True
 
-    def _recover(self, error: Exception) -> bool:
+    def _recover(self, error: BaseException) -> bool:
         """Do what the failure calls for, wait, make a new plugin. Whether that one is ready."""
         runner = self.runner
         runner.note(error)
-        verdict = runner.trouble.failed(runner.cursor)
+        try:
+            self._judge(error)
+        except Exception as again:  # noqa: BLE001  # the store's, without which nothing is set aside
+            runner.note(again)
+        self._pause("broken" if runner.trouble.broken else "retrying", runner.trouble.backoff)
+        return not self._stop.is_set() and self._open()
+
+    def _judge(self, error: BaseException) -> None:
+        """Look for the event at fault, if one can be."""
+        runner = self.runner
+        if runner.called != "handle" or is_unwell(error):
+            runner.trouble.failed_otherwise()
+            return
+        verdict = runner.trouble.failed(runner.cursor, hung=isinstance(error, PluginTimedOut))
         if verdict is Verdict.LOOK_CLOSER:
             batch = runner.store.log.read(runner.cursor, BATCH)
             runner.trouble.look_closer(batch[-1].seq if batch else 0)
         elif verdict is Verdict.SET_ASIDE:
             runner.set_aside(error)
-        self._pause("broken" if runner.trouble.broken else "retrying", runner.trouble.backoff)
-        return not self._stop.is_set() and self._open()
 
     def _pause(self, state: str, seconds: float) -> None:
         self.runner.state = state
@@ -128,7 +155,7 @@ class RunnerThread:
     def _close(self) -> None:
         try:
             self.runner.close()
-        except Exception as error:  # noqa: BLE001  # a plugin's code
+        except BaseException as error:  # noqa: BLE001  # a plugin's code
             self.runner.note(error)
 
     # --- the deadline, watched from another thread ----------------------------------------------------------------

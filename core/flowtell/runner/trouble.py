@@ -27,24 +27,39 @@ class Trouble:
         """Failures of the event that is handed over alone."""
         self.alone_until = 0
         """Up to which place in the log events are handed over one by one."""
+        self.aside = 0
+        """Events set aside since one was taken: after a few it is not the events that are at fault."""
 
     def goes_alone(self, cursor: int) -> bool:
         return self.alone_until > cursor
 
-    def failed(self, cursor: int) -> Verdict:
-        """Count one more, and say what to do."""
+    def failed(self, cursor: int, *, hung: bool = False) -> Verdict:
+        """Count one more failure of `handle`, and say what to do. One that hung alone costs a thread: once is enough."""
         self.failures += 1
         if self.goes_alone(cursor):
             self.alone += 1
-            return Verdict.SET_ASIDE if self.alone >= ATTEMPTS_ALONE else Verdict.REPEAT
+            return Verdict.SET_ASIDE if hung or self.alone >= ATTEMPTS_ALONE else Verdict.REPEAT
         return Verdict.LOOK_CLOSER if self.failures >= 2 else Verdict.REPEAT  # twice is no accident
 
     def look_closer(self, until: int) -> None:
         self.alone_until, self.alone = until, 0
 
-    def settled(self, cursor: int) -> None:
+    def failed_otherwise(self) -> None:
+        """Count a failure that no event is to blame for: of `open`, of `tick`, of the store."""
+        self.failures += 1
+
+    def went_past(self) -> None:
+        """An event was set aside. The breaker stays open when one after the other is."""
+        self.alone = 0
+        self.aside += 1
+        if self.aside < BREAKER_AFTER:
+            self.failures = 0
+
+    def settled(self, cursor: int, *, handled: bool = False) -> None:
         """A call went well."""
         self.failures = self.alone = 0
+        if handled:
+            self.aside = 0
         if cursor >= self.alone_until:
             self.alone_until = 0
 

@@ -10,6 +10,7 @@ from sqlalchemy import MetaData
 from flowtell.errors import BadWriteSet
 from flowtell.events import Event
 from flowtell.store.store import Store, Transaction
+from flowtell.store.tables import metadata as core
 
 MAX_ROWS: Final = 200_000
 """Rows of one write set; a plugin that offers more is refused, as its transaction would hold everybody up."""
@@ -54,5 +55,5 @@ class WriteSet:
 def check_names(plugin: str, tables: MetaData) -> None:
     """Refuse tables that could be somebody else's."""
     for name in tables.tables:
-        if not name.startswith(f"{plugin}_"):
+        if not name.startswith(f"{plugin}_") or name in core.tables:
             raise BadWriteSet(plugin, f"table {name} is not named {plugin}_…")

@@ -45,7 +45,7 @@ class PluginSpec(msgspec.Struct, frozen=True, kw_only=True):
         assert self.entry is not None
         try:
             factory = self.entry.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginRefused(
                 self.name, self.distribution, f"{self.entry.value} cannot be imported ({type(error).__name__}: {error})"
             ) from error
@@ -115,7 +115,7 @@ def _runner(spec: PluginSpec, config: Config, store: Store) -> Runner | None:
         plugin = runner.make()
     except FlowtellError as error:
         raise PluginRefused(spec.name, spec.distribution, str(error)) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginRefused(spec.name, spec.distribution, f"its factory raised {type(error).__name__}: {error}") from error
     if plugin is None:
         return None

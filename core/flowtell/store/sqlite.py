@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event
@@ -49,6 +50,25 @@ def _on_connect(engine: Engine, pragmas: list[str]) -> None:
             connection.execute(pragma).close()
 
     event.listen(engine, "connect", set_up)
+
+
+_UNWELL = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
+
+
+def is_unwell(error: BaseException) -> bool:
+    """Whether the store itself failed (full, locked, not readable) rather than what was asked of it."""
+    return getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF in _UNWELL
 
 
 def checkpoint(engine: Engine) -> bool:
