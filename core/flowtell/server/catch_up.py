@@ -8,8 +8,10 @@ sends nothing.
 from __future__ import annotations
 
 import os
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -85,12 +87,13 @@ class _CatchUp:
 
     def slice(self, stop_at: float) -> Freshness:
         role = IngestRole(self._config.home)
-        if not role.take():
-            return self._watch()
-        try:
-            return self._work(stop_at)
-        finally:
-            role.release()
+        with _uninterrupted():
+            if role.take():
+                try:
+                    return self._work(stop_at)
+                finally:
+                    role.release()
+        return self._watch()
 
     def _watch(self) -> Freshness:
         """Somebody else moves the log: see how far it is."""
@@ -105,6 +108,7 @@ class _CatchUp:
             self._store = open_store(self._config.store_url)
             self._runners = make_runners(self._config, self._store, effects=False)[0]
         self._store.log.forget_uncommitted()  # others may have written between two slices
+        self._store.window.restart(self._store.log.head())
         ingester = Ingester(self._store, self._config.home, system_clock)
         try:
             while ingester.step(stop_at) and time.monotonic() < stop_at:
@@ -118,6 +122,7 @@ class _CatchUp:
         assert self._store is not None
         head = self._store.log.head()
         for runner in self._runners:
+            runner.rejoin()
             runner.catch_up(head, stop_at)
         return max((head - runner.cursor for runner in self._runners if not runner.failing), default=0)
 
@@ -128,6 +133,16 @@ class _CatchUp:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """A Ctrl-Z waits until the role is free again: stopped with it, the command would hold it for ever."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _behind(store: Store, ends: dict[str, int]) -> int:

@@ -30,6 +30,12 @@ class Window:
                 self._held -= len(self._batches.popleft()[1])
             self._changed.notify_all()
 
+    def restart(self, head: int) -> None:
+        """Forget everything: another process may have appended meanwhile, up to `head`."""
+        with self._changed:
+            self._batches.clear()
+            self._held, self.head = 0, head
+
     def after(self, seq: int) -> Sequence[Event] | None:
         """The batch that follows `seq`; empty at the tail; None where the window no longer reaches back that far."""
         with self._changed:
