@@ -46,7 +46,10 @@ class Service:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Open the plugins, then let events flow. Plugins mount what they serve before this returns."""
+        """Let events flow and open the plugins, which mount what they serve before this returns.
+
+        One that hangs in `open` delays no other, and no crash is told late because of it.
+        """
         self.runners, self.refused = make_runners(self.config, self.store)
         for error in self.refused:
             logger.warning("%s", error)
@@ -56,11 +59,11 @@ class Service:
         self._plugins = [RunnerThread(runner) for runner in self.runners]
         for plugin in self._plugins:
             plugin.start()
-        self._await_open()
         for name, body in (("ingest", self._ingest), ("watchdog", self._watch), ("housekeeping", self._keep_house)):
             thread = threading.Thread(target=body, name=f"flowtell-{name}", daemon=True)
             self._threads.append(thread)
             thread.start()
+        self._await_open()
 
     def _await_open(self, seconds: float = 10.0) -> None:
         """Until every plugin was opened or failed to be; one that hangs does not keep the server from starting."""
@@ -116,7 +119,10 @@ class Service:
     def _watch(self) -> None:
         while not self._stop.wait(_WATCH_SECONDS):
             for plugin in self._plugins:
-                plugin.watch()
+                try:
+                    plugin.watch()
+                except Exception:  # the store's; the others are watched all the same
+                    logger.exception("plugin %s could not be watched", plugin.runner.name)
 
     def _keep_house(self) -> None:
         """Sync journals once a second, so that a power cut costs no more; delete what is too old, once an hour."""
