@@ -145,19 +145,19 @@ class Api:
     async def _stream(self, request: Request, after: int, types: tuple[str, ...]) -> AsyncIterator[bytes]:
         quiet = 0.0
         while not await request.is_disconnected():
-            if self._store.window.head > after:
+            head = self._store.window.head
+            if head > after:
                 lines = await asyncio.to_thread(self._store.log.read_lines, after, 1000, types)
                 for seq, line in lines:
                     yield b"id: %d\ndata: %s\n\n" % (seq, line)
-                after, quiet = (lines[-1][0] if len(lines) == 1000 else max(self._seen(lines, after), after)), 0.0
+                    quiet = 0.0
+                # up to the head there was nothing more of these types: do not look through it again
+                after = lines[-1][0] if len(lines) == 1000 else max([head, *(seq for seq, _ in lines[-1:])])
             await asyncio.sleep(_POLL_SECONDS)
             quiet += _POLL_SECONDS
             if quiet >= _KEEPALIVE_SECONDS:
                 yield b": still here\n\n"
                 quiet = 0.0
-
-    def _seen(self, lines: list[tuple[int, bytes]], after: int) -> int:
-        return lines[-1][0] if lines else after
 
 
 def _known_states(states: tuple[str, ...]) -> None:
