@@ -6,13 +6,11 @@ plugin gets before it has caught up: history opens no incident but for what is s
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
 from sqlalchemy import bindparam, delete, select
 
 from flowtell.errors import UnknownKey
@@ -22,21 +20,20 @@ from flowtell.events import (
     FlowRunFinished,
     FlowRunRemoved,
     FlowRunStarted,
-    IncidentOpened,
-    IncidentResolved,
-    IncidentUpdated,
-    RuleData,
 )
 from flowtell.ids import derived_id, moment_of
 from flowtell.plugin import BasePlugin, Context
 from flowtell_alerts import tables
+from flowtell_alerts._arrivals import Arrivals, FlowKey
 from flowtell_alerts._facts import MAX_RULES, FlowFacts
+from flowtell_alerts._memory import Memory
 from flowtell_alerts._replacing import Replacing
-from flowtell_alerts._rows import as_json, flow_of, flow_row, incident_of, incident_row, span_of, span_row
-from flowtell_alerts._rules import Rule, understand
+from flowtell_alerts._rows import as_json, incident_of, incident_row
+from flowtell_alerts._rules import Rule
+from flowtell_alerts._timers import Timers
 from flowtell_alerts._unread import FAR_BEHIND, Unread
 from flowtell_alerts._verdict import Verdict, judge
-from flowtell_alerts.incidents import RULE_REMOVED, Change, Incident, follow, resolved
+from flowtell_alerts.incidents import RULE_REMOVED, Change, Incident, event_of, follow, name_of, resolved
 
 RULES_A_TICK: Final = 2_000
 """Rules judged in one tick, so that its write set stays small; the others come in the next."""
@@ -45,16 +42,10 @@ KEPT: Final = 365 * 86_400_000_000
 """µs that a resolved incident is kept."""
 
 _DAY: Final = 86_400_000_000
-_EVENTS: Final = {"opened": IncidentOpened, "updated": IncidentUpdated, "resolved": IncidentResolved}
 
 _RULES = Replacing(tables.rules)
-_FLOWS = Replacing(tables.flows)
-_RUNS = Replacing(tables.runs)
 _INCIDENTS = Replacing(tables.incidents)
 _DELETE_OLD = delete(tables.incidents).where(tables.incidents.c.resolved < bindparam("before"))
-
-FlowKey = tuple[str, str]
-"""Flow and environment."""
 
 
 def create(settings: Mapping[str, Any]) -> Evaluator:
@@ -76,49 +67,36 @@ class Evaluator(BasePlugin):
 
     def open(self, context: Context) -> None:
         super().open(context)
-        self._facts = {(facts.flow, facts.environment): facts for facts in self._read_facts()}
+        self._memory = Memory(context)
         self._unread = Unread(context, self.wants)
+        self._arrivals = Arrivals(self._memory.keys(), context.clock())
+        self._timers = Timers()
+        self._unjudged = self._memory.keys()
+        self._cleaned = 0
         self._open: dict[FlowKey, dict[str, Incident]] = defaultdict(dict)
         for row in context.read(select(tables.incidents).where(tables.incidents.c.resolved.is_(None))):
             self._open[row.flow, row.environment][row.key] = incident_of(row)
-        self._unjudged = set(self._facts)
-        self._timers: list[tuple[int, FlowKey]] = []
-        self._timed: dict[FlowKey, int] = {}
-        self._unsaved: set[FlowKey] = set()
-        self._cleaned = 0
-
-    def _read_facts(self) -> Iterable[FlowFacts]:
-        read = self.context.read
-        found = {(row.flow, row.environment): flow_of(row) for row in read(select(tables.flows))}
-        spans = read(select(tables.runs))
-        for row in spans:
-            found[row.flow, row.environment].spans[row.run] = span_of(row)
-        self._stored = {row.run for row in spans}
-        self._verdicts: dict[str, str] = {}
-        for row in read(select(tables.rules)):
-            rule = understand(row.flow, row.environment, msgspec.json.decode(row.rule, type=RuleData))
-            found[row.flow, row.environment].rules[row.key] = rule
-            self._verdicts[row.key] = row.verdict
-        return found.values()
+        rules = select(tables.rules.c.key, tables.rules.c.verdict)
+        self._verdicts: dict[str, str] = {row.key: row.verdict for row in context.read(rules)}
 
     # --- what is known --------------------------------------------------------------------------------------------
 
     def handle(self, events: Sequence[Event]) -> None:
         now = self.context.clock()
+        touched: set[FlowKey] = set()
         for event in events:
             if self._unread.passed(event) and event.flow and not event.contrary:
-                self._take(event, now)
-        for key in self._unsaved:
-            self._facts[key].forget_history(now)
-        self._unjudged |= self._unsaved
-        self._save()
+                key = (event.flow, event.environment)
+                self._arrivals.note(key, event)
+                self._take(self._memory.of(key), event, now)
+                touched.add(key)
+        for key in touched:
+            self._memory.of(key).forget_history(now)
+            self._memory.changed(key)
+        self._unjudged |= touched
+        self._memory.save()
 
-    def _take(self, event: Event, now: int) -> None:
-        key = (event.flow, event.environment)
-        facts = self._facts.get(key)
-        if facts is None:
-            facts = self._facts[key] = FlowFacts(*key)
-        self._unsaved.add(key)
+    def _take(self, facts: FlowFacts, event: Event, now: int) -> None:
         match event:
             case FlowRunStarted():
                 facts.start(event)
@@ -150,27 +128,18 @@ class Evaluator(BasePlugin):
             return
         self._news: list[Event] | None = None
         budget = RULES_A_TICK
-        for key in self._due(now):
-            if budget <= 0:
+        due, self._unjudged = self._unjudged | self._timers.due(now), set()
+        for key in due:
+            if budget <= 0 or self._arrivals.are_expected(key, now):
                 self._unjudged.add(key)
-                continue
-            budget -= 1 + len(self._facts[key].rules)
-            self._judge(key, now)
-        self._save()
+            else:
+                budget -= 1 + len(self._memory.of(key).rules)
+                self._judge(key, now)
+        self._memory.save()
         self._clean(now)
 
-    def _due(self, now: int) -> set[FlowKey]:
-        """Flows of which something is new, or whose time has come."""
-        due, self._unjudged = self._unjudged, set()
-        while self._timers and self._timers[0][0] <= now:
-            moment, key = heapq.heappop(self._timers)
-            if self._timed.get(key) == moment:
-                del self._timed[key]
-                due.add(key)
-        return due
-
     def _judge(self, key: FlowKey, now: int) -> None:
-        facts = self._facts[key]
+        facts = self._memory.of(key)
         verdicts = [(rule, judge(rule, facts, now)) for rule in facts.rules.values()]
         changes = [*self._removed(key, now), *self._changes(key, verdicts, now)]
         if self._is_behind(facts, changes):
@@ -179,17 +148,17 @@ class Evaluator(BasePlugin):
         for change in changes:
             self._apply(key, change)
         self._note(verdicts, now)
-        self._set_timer(key, [verdict.again for _, verdict in verdicts if verdict.again is not None])
+        self._timers.put(key, min((verdict.again for _, verdict in verdicts if verdict.again), default=None))
         if facts.settle(now):
-            self._unsaved.add(key)
+            self._memory.changed(key)
 
     def _removed(self, key: FlowKey, now: int) -> list[Change]:
-        facts = self._facts[key]
+        facts = self._memory.of(key)
         orphans = [incident for rule, incident in self._open[key].items() if rule not in facts.rules]
         return [resolved(incident, RULE_REMOVED, now, facts.declaration) for incident in orphans]
 
     def _changes(self, key: FlowKey, verdicts: list[tuple[Rule, Verdict]], now: int) -> list[Change]:
-        facts, incidents = self._facts[key], self._open[key]
+        facts, incidents = self._memory.of(key), self._open[key]
         return [
             change
             for rule, verdict in verdicts
@@ -223,59 +192,13 @@ class Evaluator(BasePlugin):
         else:
             self._open[key][incident.key] = incident
         _INCIDENTS.write(self.context, [incident_row(incident)])
-        latest = incident.runs[-1] if incident.runs else ""
-        event = _EVENTS[change.kind](
-            run=latest,
-            flow=incident.flow,
-            environment=incident.environment,
-            incident=incident.incident,
-            key=incident.key,
-            rule=incident.rule,
-            subject=incident.subject,
-            runs=incident.runs,
-            severity=incident.severity,
-            owners=incident.owners,
-            since=incident.since,
-            reason=incident.reason,
-            evidence=incident.evidence,
-        )
-        name = f"{incident.incident} {latest}" if change.kind == "updated" else incident.incident
-        self.context.emit(event, cause=change.cause, name=name)
+        self.context.emit(event_of(change), cause=change.cause, name=name_of(change))
 
     def _note(self, verdicts: list[tuple[Rule, Verdict]], now: int) -> None:
         rows = [_rule_row(rule, verdict, now) for rule, verdict in verdicts]
         rows = [row for row in rows if self._verdicts.get(row["key"]) != row["verdict"]]
         self._verdicts.update({row["key"]: row["verdict"] for row in rows})
         _RULES.write(self.context, rows)
-
-    def _set_timer(self, key: FlowKey, moments: list[int]) -> None:
-        if not moments:
-            self._timed.pop(key, None)
-        elif self._timed.get(key) != min(moments):
-            self._timed[key] = min(moments)
-            heapq.heappush(self._timers, (min(moments), key))
-
-    # --- what is written ------------------------------------------------------------------------------------------
-
-    def _save(self) -> None:
-        facts = [self._facts[key] for key in self._unsaved]
-        self._unsaved = set()
-        _FLOWS.write(self.context, [flow_row(known) for known in facts])
-        self._save_spans(facts)
-
-    def _save_spans(self, facts: list[FlowFacts]) -> None:
-        """A run that started and ended between two savings is never written."""
-        touched = {run for known in facts for run in known.touched}
-        rows = [span_row(known, known.spans[run]) for known in facts for run in known.touched if run in known.spans]
-        for known in facts:
-            known.touched.clear()
-        gone = touched & self._stored
-        if gone:
-            self.context.write(_RUNS.delete, [{"run": run} for run in gone])
-        if rows:
-            self.context.write(_RUNS.insert, rows)
-        self._stored -= gone
-        self._stored.update(row["run"] for row in rows)
 
     def _clean(self, now: int) -> None:
         if now - self._cleaned > _DAY:

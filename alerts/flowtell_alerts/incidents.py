@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flowtell.events import RuleData, Subject
+from flowtell.events import Event, IncidentOpened, IncidentResolved, IncidentUpdated, RuleData, Subject
 from flowtell_alerts._facts import FlowFacts
 from flowtell_alerts._rules import Rule
 from flowtell_alerts._verdict import RUNS_NAMED, Spell, Verdict
@@ -41,6 +41,10 @@ class Incident(Struct, frozen=True, kw_only=True):
     @property
     def subject(self) -> Subject:
         return Subject(kind="flow", name=self.flow)
+
+    @property
+    def latest_run(self) -> str:
+        return self.runs[-1] if self.runs else ""
 
 
 class Change(Struct, frozen=True):
@@ -99,3 +103,34 @@ def _opened(rule: Rule, facts: FlowFacts, spell: Spell, now: int, new_id: NewId)
 def _updated(incident: Incident, spell: Spell, new_runs: list[str]) -> Incident:
     runs = (*incident.runs, *new_runs)[-RUNS_NAMED:]
     return replace(incident, runs=runs, reason=spell.text, evidence=spell.evidence)
+
+
+# --- as events ----------------------------------------------------------------------------------------------------
+
+_EVENTS: Final = {"opened": IncidentOpened, "updated": IncidentUpdated, "resolved": IncidentResolved}
+
+
+def event_of(change: Change) -> Event:
+    """What the log is told of it."""
+    incident = change.incident
+    return _EVENTS[change.kind](
+        run=incident.latest_run,
+        flow=incident.flow,
+        environment=incident.environment,
+        incident=incident.incident,
+        key=incident.key,
+        rule=incident.rule,
+        subject=incident.subject,
+        runs=incident.runs,
+        severity=incident.severity,
+        owners=incident.owners,
+        since=incident.since,
+        reason=incident.reason,
+        evidence=incident.evidence,
+    )
+
+
+def name_of(change: Change) -> str:
+    """What tells this change from another of the same cause: an incident opens and ends once, and grows by a run."""
+    incident = change.incident
+    return f"{incident.incident} {incident.latest_run}" if change.kind == "updated" else incident.incident

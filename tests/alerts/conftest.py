@@ -61,7 +61,9 @@ class World:
             pass
 
     def restarts(self) -> None:
+        """The plugin made anew, and the moment over in which it waits for what came meanwhile."""
         self.harness.restart()
+        self.clock.advance(2)
 
     def adds(self, name: str, factory: Callable[[Any], Any]) -> Runner:
         """One more plugin over the same log."""

@@ -102,9 +102,7 @@ def test_without_rules_it_says_how_to_add_one(home):
     """Data on stdout: none. What to do on stderr."""
     done = flowtell("alerts", "list")
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.strip() == (
-        "No incidents, and no rules. Add one to a flow: @flow(rules=[failed(), too_long('30m')])"
-    )
+    assert done.stderr.strip() == ("No incidents, and no rules. Add one to a flow: @flow(rules=[failed(), too_long('30m')])")
 
 
 def test_where_all_is_well_it_says_what_is_watched(world):

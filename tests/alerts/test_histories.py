@@ -117,6 +117,7 @@ class History:
 
     def tick(self, seconds):
         self.world.passes(seconds)
+        self.world.passes(2)  # a flow of which late news came is judged two seconds later
         self.check()
 
     def check(self):

@@ -268,8 +268,9 @@ def test_a_channel_with_a_fault_holds_up_no_other(world, caplog):
 
 def test_a_flood_goes_out_in_parts(told_world, heard):
     """So that a tick ends before the runner's deadline."""
+    now = told_world.clock()
     events = [
-        kind(id=derived_id(told_world.clock(), str(number), kind.type), flow=f"flow{number}", run=f"r{number}", **fields)
+        kind(id=derived_id(now, str(number), kind.type), time=now, flow=f"flow{number}", run=f"r{number}", **fields)
         for number in range(50)
         for kind, fields in ((e.FlowDeclared, {"rules": (failed(),)}), (e.FlowRunFinished, {"state": "failed"}))
     ]
