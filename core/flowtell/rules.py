@@ -37,8 +37,10 @@ def too_long(
 ) -> RuleData:
     """A run of the flow ends within `bound` of its start.
 
-    Counted from the start of the run by its writer's clock. The incident opens while the run still runs and resolves when
-    the run ends, however it ends: an ended run is no longer too long, and how it ended is the business of `failed`.
+    Counted from the start of the run by its writer's clock. The incident opens two seconds after the bound, as the end
+    may be on its way, lists every run of the flow that is past it, and resolves when none is, however they ended: how a
+    run ended is the business of `failed`. A run that was too long and ended before anybody looked is kept as opened and
+    resolved, unless that was over an hour ago; of what is over nobody is told.
     """
     return _rule("too_long", {"bound": seconds(bound)}, severity, labels, runbook)
 
@@ -48,11 +50,15 @@ def failed(
 ) -> RuleData:
     """Runs of the flow end well: `failed`, `timed_out` and `crashed` open an incident, `completed` and `cached` resolve it.
 
+    Ends count in the order of their time. An incident grows with each further bad end. One that was over before anybody
+    looked is kept as opened and resolved, unless that was over an hour ago; of what is over nobody is told.
+
     Args:
-        consecutive: how many runs in a row must end badly before it opens. A cancelled or skipped run says nothing.
+        consecutive: how many runs in a row must end badly before it opens, at most 100. A cancelled or skipped run says
+            nothing.
     """
-    if consecutive < 1:
-        raise ValueError("consecutive counts runs: at least 1")
+    if not 1 <= consecutive <= 100:
+        raise ValueError("consecutive counts runs: from 1 to 100")
     return _rule("failed", {"consecutive": consecutive}, severity, labels, runbook)
 
 
