@@ -39,13 +39,13 @@ class KeptText:
 
     def refresh(self) -> None:
         """Take in what was committed since the last call."""
-        for row in self._read(_newer.params(after=self._version)):
-            rows = self._rows[row.kind]
-            kept = rows.get(row.id)
-            if kept is None:
-                kept = rows[row.id] = _Row(row.kind, row.labels)
-            kept.render(row.data)
-            self._version = max(self._version, row.version)
+        for key, kind, labels, version, data in self._read(_newer.params(after=self._version)):
+            rows = self._rows[kind]
+            row = rows.get(key)
+            if row is None:
+                row = rows[key] = _Row(kind, labels)
+            row.render(data)
+            self._version = max(self._version, version)
 
     def texts(self) -> dict[str, Iterable[str]]:
         """The lines of each family by its name."""

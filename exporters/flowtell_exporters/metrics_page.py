@@ -5,45 +5,58 @@ from __future__ import annotations
 import gzip
 import re
 import threading
-from typing import Final
-
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, gzip_accepted
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.types import Receive, Scope, Send
+from typing import TYPE_CHECKING, Final
 
 from flowtell.plugin import Context
 from flowtell_exporters.exposition import page
 from flowtell_exporters.kept_text import KeptText
 from flowtell_exporters.surroundings import Surroundings
 
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
+
 _GZIP_LEVEL: Final = 1
 """A page is read once, near by: the higher levels take ten times as long for a quarter less."""
 
 
 class MetricsPage:
-    """Made on a thread of its own, so that neither the server's loop nor `handle` waits; scrapes take turns."""
+    """Made on a thread of its own, so that neither the server's loop nor `handle` waits; scrapes take turns.
+
+    What serves it is imported at the first request: a reading command opens this plugin too, and serves nothing.
+    """
 
     def __init__(self, context: Context) -> None:
         self._kept, self._surroundings = KeptText(context.read), Surroundings(context)
         self._one_at_a_time = threading.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from starlette.concurrency import run_in_threadpool
+        from starlette.requests import Request
+
         response = await run_in_threadpool(self.respond, Request(scope))
         await response(scope, receive, send)
 
     def respond(self, request: Request) -> Response:
+        from starlette.responses import JSONResponse, PlainTextResponse
+
         if request.scope["path"].removeprefix(request.scope.get("root_path", "")).strip("/"):
             return JSONResponse({"error": f"nothing is served at {request.scope['path']}"}, status_code=404)
         if request.method not in ("GET", "HEAD"):
             return PlainTextResponse("Metrics are read by GET.\n", status_code=405, headers={"Allow": "GET, HEAD"})
-        openmetrics = prefers_openmetrics(request.headers.get("accept", ""))
-        kind = OPENMETRICS if openmetrics else CONTENT_TYPE_PLAIN_0_0_4
+        return self._page(request.headers.get("accept", ""), request.headers.get("accept-encoding", ""))
+
+    def _page(self, accept: str, accept_encoding: str) -> Response:
+        from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, gzip_accepted
+        from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
+        from starlette.responses import Response
+
+        openmetrics = prefers_openmetrics(accept)
+        kind = CONTENT_TYPE_LATEST if openmetrics else CONTENT_TYPE_PLAIN_0_0_4
         headers = {"Content-Type": kind, "Vary": "Accept, Accept-Encoding"}
         body = self.text(openmetrics=openmetrics).encode()
-        if gzip_accepted(request.headers.get("accept-encoding", "")):
+        if gzip_accepted(accept_encoding):
             body, headers["Content-Encoding"] = gzip.compress(body, _GZIP_LEVEL, mtime=0), "gzip"
         return Response(body, headers=headers)
 

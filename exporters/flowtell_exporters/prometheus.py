@@ -29,7 +29,7 @@ def create(config: Mapping[str, Any]) -> Prometheus:
 
 
 class Prometheus(BasePlugin):
-    """Counts every event once. The totals that a batch changed move with the cursor, and are read back in `open`.
+    """Counts every event once. The totals that a batch changed move with the cursor, and are read back by the next.
 
     A scrape sees committed rows alone, so no series goes backwards when the server is killed, and shares nothing with
     `handle` but the store, whose readers and writer do not wait for each other.
@@ -39,21 +39,27 @@ class Prometheus(BasePlugin):
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._tally: Tally | None = None
 
     def open(self, context: Context) -> None:
         super().open(context)
-        self._tally = Tally(self._limits)
-        self._tally.restore(context.read(select(totals)), context.read(select(open_runs)))
         context.mount("/metrics", MetricsPage(context))
 
     def handle(self, events: Sequence[Event]) -> None:
-        self._tally.take(events)
-        new, changed = self._tally.changed_totals()
-        gone, opened = self._tally.changed_runs()
+        tally = self._tally = self._tally or self._restored()
+        tally.take(events)
+        new, changed = tally.changed_totals()
+        gone, opened = tally.changed_runs()
         self._write(insert_totals, new)
         self._write(update_totals, changed)
         self._write(delete_run, gone)
         self._write(insert_run, opened)
+
+    def _restored(self) -> Tally:
+        """What the tables hold. Not read in `open`, as most reading commands find nothing new to count."""
+        tally = Tally(self._limits)
+        tally.restore(self.context.read(select(totals)), self.context.read(select(open_runs)))
+        return tally
 
     def _write(self, statement: Any, rows: Rows) -> None:
         if rows:

@@ -6,6 +6,7 @@ import gzip
 import math
 import shutil
 import subprocess
+import sys
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -347,6 +348,21 @@ def test_a_scrape_shows_only_what_is_committed(seen):
     seen.feed(finished("a"))
     seen.harness.runner.plugin._tally.take([finished("b")])
     assert value(seen, "flow_runs_total", **NIGHTLY, state="completed") == 1
+
+
+def test_a_scrape_waits_for_no_writer(seen):
+    """While a batch is being committed the page shows what was there before."""
+    seen.feed(finished("a"))
+    with seen.store.write() as transaction:
+        transaction.connection.execute(totals.delete())
+        assert value(seen, "flow_runs_total", **NIGHTLY, state="completed") == 1
+        transaction.connection.rollback()
+
+
+def test_what_serves_pages_is_imported_by_who_serves_them():
+    """A reading command runs this plugin too and must start quickly."""
+    code = "import sys, flowtell_exporters.prometheus; print({'starlette', 'prometheus_client'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_a_scrape_sees_what_another_plugin_instance_wrote(seen):
