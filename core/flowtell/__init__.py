@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowtell.engine.flows import flow
 from flowtell.engine.tasks import materialize, task
-from flowtell.version import VERSION as __version__
+from flowtell.version import VERSION
 
 if TYPE_CHECKING:
     from flowtell.engine.assets import Asset
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from flowtell.engine.statements import emit_event, measure
     from flowtell.engine.task_runners import ThreadPoolTaskRunner
     from flowtell.rules import failed, too_long
+
+__version__ = VERSION
 
 _LATER = {
     "Asset": "engine.assets",

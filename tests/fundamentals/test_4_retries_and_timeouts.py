@@ -11,7 +11,14 @@ import pytest
 
 from flowtell import exponential_backoff, flow, task
 from flowtell.errors import RunTimedOut
-from flowtell.events import FlowRunFinished, FlowRunRetrying, FlowRunStarted, TaskRunFinished, TaskRunRetrying, TaskRunStarted
+from flowtell.events import (
+    FlowRunFinished,
+    FlowRunRetrying,
+    FlowRunStarted,
+    TaskRunFinished,
+    TaskRunRetrying,
+    TaskRunStarted,
+)
 from flowtell.testing import recorder
 
 
@@ -169,7 +176,7 @@ def test_time_is_up_for_what_is_inside_too() -> None:
     def slow() -> None:
         try:
             time.sleep(10)
-        except Exception:
+        except Exception:  # noqa: BLE001  # the widest handler that users write
             pytest.fail("a handler for exceptions has seen the time-out")
 
     @flow(timeout_seconds=0.05)

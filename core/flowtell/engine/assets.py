@@ -78,7 +78,7 @@ class Asset:
         if run is None:
             return
         lineage: Lineage | None = getattr(run, "lineage", None)
-        if lineage is None or self not in run.work.assets:
+        if lineage is None or self not in lineage.made:
             raise ValueError(f"{run.kind} '{run.work.name}' does not make {self.key}; name it in @materialize")
         lineage.metadata.setdefault(self.key, {}).update(metadata)
 
@@ -88,8 +88,10 @@ def as_asset(given: Asset | str) -> Asset:
 
 
 def _checked(key: str) -> str:
-    if not isinstance(key, str) or not _KEY.fullmatch(key):
-        raise BadAssetKey(str(key), "is not 'scheme://rest' in lower-case letters and digits, without spaces or # ? & % quotes and brackets")
+    if not _KEY.fullmatch(key):
+        raise BadAssetKey(
+            str(key), "is not a lower-case scheme, '://' and a rest without spaces, quotes, brackets or # ? & %"
+        )
     if len(key) > _LONGEST:
         raise BadAssetKey(key[:40] + "…", f"has {len(key)} characters, more than {_LONGEST}")
     return key

@@ -41,7 +41,7 @@ def _kept(value: Any, words: Sequence[str], most: int) -> Any:
         return {"type": type(value).__name__, "size": len(value)}
     try:
         encoded = msgspec.json.encode(value, enc_hook=_described)
-    except Exception:  # holds itself, has keys that JSON lacks, or a part of it raises
+    except Exception:  # noqa: BLE001  # it holds itself, has keys that JSON lacks, or a part of it raises
         return _described(value)
     if len(encoded) > most:
         return {"type": result_of(value).type, "size": len(encoded)}
@@ -59,6 +59,6 @@ def _described(value: Any) -> Any:
         return value.model_dump(mode="json")
     try:
         text = repr(value)[:_REPR]
-    except Exception:
+    except Exception:  # noqa: BLE001  # whatever a user's __repr__ raises
         text = "<its repr raises>"
     return {"type": result_of(value).type, "repr": text}

@@ -36,9 +36,10 @@ def replace(value: Any, change: Callable[[Any], Any], depth: int = _DEPTH) -> An
 def _inside(value: Any) -> Iterable[Any] | None:
     kind = type(value)
     if kind is dict:
-        return value.values()
-    if kind in (list, set, frozenset) or isinstance(value, tuple):
-        return value
+        return list(value.values())
+    if isinstance(value, tuple) or kind in (list, set, frozenset):
+        inside: Iterable[Any] = value
+        return inside
     if hasattr(kind, "__dataclass_fields__"):
         return [getattr(value, name, None) for name in kind.__dataclass_fields__]
     return None

@@ -17,7 +17,7 @@ current: ContextVar[Run | None] = ContextVar("flowtell_run", default=None)
 """The innermost run. Set to the outer run afterwards, never reset by token: a token refuses other contexts than its own."""
 
 process: object = object()
-"""Stands for this process: a run that began in another one is not ended here. `os.getpid()` would cost a system call a run."""
+"""Stands for this process: a run that began in another is not ended here. `os.getpid()` costs a system call each time."""
 
 
 def _renew_process() -> None:

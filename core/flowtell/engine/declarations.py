@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flowtell.engine.flows import Flow
 
 _flows: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
-_assets: dict[Asset, str] = {}
+_assets: dict[Asset, tuple[str, tuple[Any, ...]]] = {}
 
 
 def declare_flow(flow: Flow[..., Any]) -> None:
@@ -25,10 +25,10 @@ def declare_flow(flow: Flow[..., Any]) -> None:
     emit(
         FlowDeclared(
             id=new_id(now), time=now, flow=flow.name, version=flow.version, description=flow.description, tags=flow.tags,
-            owners=flow.owners, rules=flow.rules, code=code_place(flow.fn), retries=flow.retries.count,
+            owners=flow.owners, rules=flow.rules, code=code_place(flow.fn), retries=flow.retries.times,
             timeout=flow.timeout_seconds, parameters_schema=flow.parameters.schema(),
-        )  # fmt: skip
-    )
+        )
+    )  # fmt: skip
     _flows[flow] = journal_path()
 
 
@@ -40,10 +40,10 @@ def declare_asset(asset: Asset) -> None:
     now = time_ns() // 1000
     emit(
         AssetDeclared(
-            id=new_id(now), time=now, asset=asset.key, name=asset.name, kind=asset.kind, owners=asset.owners, tags=asset.tags,
-            description=asset.description, metadata=asset.metadata,
-        )  # fmt: skip
-    )
+            id=new_id(now), time=now, asset=asset.key, name=asset.name, kind=asset.kind, owners=asset.owners,
+            tags=asset.tags, description=asset.description, metadata=asset.metadata,
+        )
+    )  # fmt: skip
     _assets[asset] = (journal_path(), asset.properties)
 
 

@@ -24,16 +24,12 @@ def call(run: Run) -> Any:
     outer = current.get()
     while True:
         try:
-            if run.delay:
-                time.sleep(run.delay)
-            for future in run.awaited:
-                future.wait()
+            if run.delay or run.awaited:
+                _get_ready(run)
             current.set(run.begin())
             result = run.call()
             if isinstance(run, FlowRun):
-                for future in run.unfinished:
-                    future.wait()
-                result = run.settled(result)
+                result = _settled(run, result)
         except BaseException as error:
             if not run.again(error):
                 raise
@@ -45,22 +41,16 @@ def call(run: Run) -> Any:
 
 async def call_async(run: Run) -> Any:
     """Run a coroutine function on the loop that awaits it."""
-    import asyncio
-
     outer = current.get()
     while True:
         try:
-            if run.delay:
-                await asyncio.sleep(run.delay)
-            for future in run.awaited:
-                await future.ended()
+            if run.delay or run.awaited:
+                await _get_ready_async(run)
             current.set(run.begin())
             async with run.deadline():
-                result = await run.function(*run.args, **run.kwargs)
+                result = await run.call_unlimited()
             if isinstance(run, FlowRun):
-                for future in run.unfinished:
-                    await future.ended()
-                result = run.settled(result)
+                result = await _settled_async(run, result)
         except BaseException as error:
             if not run.again(error):
                 raise
@@ -75,15 +65,12 @@ def iterate(run: Run) -> Generator[Any, Any, Any]:
     context = copy_context()
     while True:
         try:
-            if run.delay:
-                time.sleep(run.delay)
-            for future in run.awaited:
-                future.wait()
+            if run.delay or run.awaited:
+                _get_ready(run)
             context.run(current.set, run.begin())
             result = yield from _Steps(context, run)
             if isinstance(run, FlowRun):
-                for future in run.unfinished:
-                    future.wait()
+                result = _settled(run, result)
         except BaseException as error:
             if not run.again(error):
                 raise
@@ -93,34 +80,23 @@ def iterate(run: Run) -> Generator[Any, Any, Any]:
 
 async def iterate_async(run: Run) -> AsyncGenerator[Any, Any]:
     """Run an async generator function, each step in a context of its own."""
-    import asyncio
-
     context = copy_context()
     while True:
         try:
-            if run.delay:
-                await asyncio.sleep(run.delay)
-            for future in run.awaited:
-                await future.ended()
+            if run.delay or run.awaited:
+                await _get_ready_async(run)
             context.run(current.set, run.begin())
-            steps = context.run(run.function, *run.args, **run.kwargs)
-            step = steps.asend(None)
-            while True:
+            steps = _AsyncSteps(context, run)
+            while (value := await steps.next()) is not _END:
                 try:
-                    async with run.deadline():
-                        value = await _Step(context, step)
-                except StopAsyncIteration:
-                    break
-                try:
-                    step = steps.asend((yield value))
+                    steps.send((yield value))
                 except GeneratorExit:
-                    await _Step(context, steps.aclose())
+                    await steps.close()
                     raise
-                except BaseException as thrown:
-                    step = steps.athrow(thrown)
+                except BaseException as thrown:  # noqa: BLE001  # what the consumer throws in is the function's to handle
+                    steps.throw(thrown)
             if isinstance(run, FlowRun):
-                for future in run.unfinished:
-                    await future.ended()
+                await _settled_async(run, None)
         except BaseException as error:
             if not run.again(error):
                 raise
@@ -129,13 +105,40 @@ async def iterate_async(run: Run) -> AsyncGenerator[Any, Any]:
             return
 
 
+def _get_ready(run: Run) -> None:
+    """Wait as long as a retry is delayed, and for the futures that the run was given."""
+    time.sleep(run.delay)
+    for future in run.awaited:
+        future.wait()
+
+
+async def _get_ready_async(run: Run) -> None:
+    import asyncio
+
+    await asyncio.sleep(run.delay)
+    for future in run.awaited:
+        await future.ended()
+
+
+def _settled(run: FlowRun, result: Any) -> Any:
+    """The result once all tasks that the flow run submitted have ended."""
+    for future in run.unfinished:
+        future.wait()
+    return run.settled(result)
+
+
+async def _settled_async(run: FlowRun, result: Any) -> Any:
+    for future in run.unfinished:
+        await future.ended()
+    return run.settled(result)
+
+
 class _Steps(Generator[Any, Any, Any]):
     """A run's generator whose every step is taken inside `context`."""
 
     def __init__(self, context: Context, run: Run) -> None:
-        self._enter = context.run
-        self._run = run
-        self._generator = context.run(run.function, *run.args, **run.kwargs)
+        self._enter, self._run = context.run, run
+        self._generator = context.run(run.call_unlimited)
 
     def send(self, value: Any) -> Any:
         return self._enter(self._run.within_time, self._generator.send, value)
@@ -144,7 +147,36 @@ class _Steps(Generator[Any, Any, Any]):
         return self._enter(self._run.within_time, self._generator.throw, *error)
 
 
-class _Step:
+_END: Any = object()
+
+
+class _AsyncSteps:
+    """As `_Steps`, for a run's async generator; `send` and `throw` prepare the step that `next` takes."""
+
+    def __init__(self, context: Context, run: Run) -> None:
+        self._context, self._run = context, run
+        self._generator = context.run(run.call_unlimited)
+        self.send(None)
+
+    def send(self, value: Any) -> None:
+        self._step = self._generator.asend(value)
+
+    def throw(self, error: BaseException) -> None:
+        self._step = self._generator.athrow(error)
+
+    async def next(self) -> Any:
+        """The next element, or `_END`."""
+        try:
+            async with self._run.deadline():
+                return await _Entered(self._context, self._step)
+        except StopAsyncIteration:
+            return _END
+
+    async def close(self) -> None:
+        await _Entered(self._context, self._generator.aclose())
+
+
+class _Entered:
     """An awaitable that is driven inside `context`, on whatever loop awaits it."""
 
     def __init__(self, context: Context, awaitable: Any) -> None:
@@ -157,7 +189,7 @@ class _Step:
             while True:
                 try:
                     answer = yield wish
-                except BaseException as thrown:
+                except BaseException as thrown:  # noqa: BLE001  # a cancellation, which is the awaited one's to handle
                     wish = enter(step.throw, thrown)
                 else:
                     wish = enter(step.send, answer)
@@ -173,10 +205,10 @@ def run_to_end(run: Run, colour: str) -> Any:
         return list(iterate(run))
     import asyncio
 
-    return asyncio.run(call_async(run) if colour == "async" else _collect(run))
+    return asyncio.run(call_async(run) if colour == "async" else _collected(run))
 
 
-async def _collect(run: Run) -> list[Any]:
+async def _collected(run: Run) -> list[Any]:
     return [value async for value in iterate_async(run)]
 
 

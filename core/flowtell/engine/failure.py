@@ -21,7 +21,7 @@ def failure_of(error: BaseException, *, with_traceback: bool = True) -> Failure:
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
         message = str(error)[:_MESSAGE]
-    except Exception:
+    except Exception:  # noqa: BLE001  # whatever a user's __str__ raises
         message = "<its text cannot be had>"
     return Failure(type=name, message=message, traceback=_traceback(error) if with_traceback else "")
 
@@ -33,7 +33,7 @@ def _traceback(error: BaseException) -> str:
         told = TracebackException.from_exception(error, limit=-50)
         _leave_out_engine(told, set())
         text = "".join(told.format())
-    except Exception:
+    except Exception:  # noqa: BLE001  # source that cannot be read, texts that raise
         return ""
     return text if len(text) <= _TRACEBACK else f"{text[: _TRACEBACK // 4]}\n  …\n{text[-_TRACEBACK * 3 // 4 :]}"
 

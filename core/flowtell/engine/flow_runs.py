@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from time import time_ns
+from time import process_time_ns, time_ns
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -55,26 +55,34 @@ class FlowRun(Run):
 
     def _own_scope(self) -> Scope:
         outer, flow = self.outer, self.work
-        if not outer.run:
-            return Scope(self.id, flow.name, "", trace_of_caller() or self.id, Origins(), flow.task_runner)
-        root, runner = outer.root_run or outer.run, flow.task_runner or outer.runner
-        return Scope(self.id, flow.name, root, outer.trace, outer.origins, runner)
+        is_root = not outer.run
+        return Scope(
+            run=self.id,
+            flow=flow.name,
+            root_run=outer.root_run or outer.run,
+            trace=trace_of_caller() or self.id if is_root else outer.trace,
+            origins=Origins() if is_root else outer.origins,
+            runner=flow.task_runner or outer.runner,
+        )
 
     def _look_at_inputs(self) -> Inputs | None:
         if ATOMS.issuperset(map(type, self.args)) and ATOMS.issuperset(map(type, self.kwargs.values())):
             return None
         from flowtell.engine.inputs import Inputs
 
-        return Inputs(self.work, self.args, self.kwargs, None, self.scope.origins)
+        return Inputs(self.work, self.args, self.kwargs, origins=self.scope.origins)
+
+    def cpu_ns(self, now: int) -> int:
+        return process_time_ns()
 
     @property
     def name(self) -> str:
         return self._name or self.work.name
 
-    def call(self) -> Any:
+    def call_unlimited(self) -> Any:
         if self._refusal is not None:
             raise self._refusal
-        return super().call()
+        return super().call_unlimited()
 
     @property
     def unfinished(self) -> Iterable[Future[Any]]:
@@ -144,8 +152,8 @@ class FlowRun(Run):
                 id=new_id(now), time=now, run=self.id, root_run=self.scope.root_run, flow=flow.name, attempt=self.attempt,
                 name=self._name, tags=flow.tags, parent_run=self.parent_run, parent_task_run=self.parent_task_run,
                 trace=self.scope.trace, parameters=captured(self.parameters), version=flow.version,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
 
     def _say_retrying(self, error: BaseException) -> None:
         now = time_ns() // 1000
@@ -153,17 +161,23 @@ class FlowRun(Run):
             FlowRunRetrying(
                 id=new_id(now), time=now, run=self.id, root_run=self.scope.root_run, flow=self.work.name,
                 attempt=self.attempt, delay=self.delay, error=failure_of(error),
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
 
     def _say_finished(
-        self, state: str, error: Failure | None, duration: float | None, cpu: float | None, peak: int, result: Result | None
+        self,
+        *,
+        state: str,
+        error: Failure | None,
+        duration: float | None,
+        cpu: float | None,
+        peak: int,
+        result: Result | None,
     ) -> None:
         now = time_ns() // 1000
         emit(
             FlowRunFinished(
                 id=new_id(now), time=now, run=self.id, root_run=self.scope.root_run, flow=self.work.name, state=state,
                 error=error, duration=duration, attempts=self.attempt or 1, cpu_seconds=cpu, peak_memory=peak, result=result,
-            )  # fmt: skip
-        )
-
+            )
+        )  # fmt: skip

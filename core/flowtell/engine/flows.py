@@ -11,25 +11,25 @@ from flowtell.engine.parameters import Parameters
 from flowtell.engine.work import Work
 
 P = ParamSpec("P")
-R = TypeVar("R", covariant=True)
+R_co = TypeVar("R_co", covariant=True)
 P2 = ParamSpec("P2")
-R2 = TypeVar("R2")
+R = TypeVar("R")
 
 
-class Flow(Work[P, R]):
+class Flow(Work[P, R_co]):
     """A flow. Calling it makes a run and gives what its function gives: a result, a coroutine to await, a generator."""
 
     kind = "flow"
     known_options = FlowOptions
 
-    def __init__(self, fn: Callable[P, R], options: Mapping[str, Any]) -> None:
+    def __init__(self, fn: Callable[P, R_co], options: Mapping[str, Any]) -> None:
         super().__init__(fn, options)
         self.rules = tuple(options.get("rules") or ())
         self.owners = tuple(options.get("owners") or ())
         self.task_runner = options.get("task_runner")
         self.parameters = Parameters(self.name, fn, check=options.get("validate_parameters", True))
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         return self._drive(FlowRun(self, args, kwargs))  # type: ignore[no-any-return]
 
     def with_options(self, **options: Unpack[FlowOptions]) -> Self:
@@ -38,9 +38,9 @@ class Flow(Work[P, R]):
 
 
 @overload
-def flow(fn: Callable[P2, R2], /) -> Flow[P2, R2]: ...
+def flow(fn: Callable[P2, R], /) -> Flow[P2, R]: ...
 @overload
-def flow(**options: Unpack[FlowOptions]) -> Callable[[Callable[P2, R2]], Flow[P2, R2]]: ...
+def flow(**options: Unpack[FlowOptions]) -> Callable[[Callable[P2, R]], Flow[P2, R]]: ...
 def flow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a flow: every call is an observed run.
 

@@ -27,7 +27,7 @@ def answer(hook: Callable[..., Any], run: Run, state: State, *, default: Any) ->
     try:
         returned = hook(run.work, snapshot(run), state)
         return _awaited(returned) if inspect.iscoroutine(returned) else returned
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # a hook is the user's code, and no part of the run
         from flowtell.engine.logs import record
 
         name = getattr(hook, "__name__", repr(hook))

@@ -27,7 +27,9 @@ class Inputs:
 
     __slots__ = ("_args", "_kwargs", "_may_fail", "_work", "futures", "sources")
 
-    def __init__(self, work: Work[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any, origins: Origins) -> None:
+    def __init__(
+        self, work: Work[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, wait_for: Any = None, origins: Origins
+    ) -> None:
         self._work, self._args, self._kwargs = work, args, kwargs
         self._may_fail: set[int] = set()
         self.futures: list[Future[Any]] = []

@@ -25,25 +25,26 @@ if TYPE_CHECKING:
 class Lineage:
     """The assets of one task run."""
 
-    __slots__ = ("_run", "_unfollowed", "metadata", "upstream")
+    __slots__ = ("_run", "_unfollowed", "made", "metadata", "upstream")
 
     def __init__(self, run: TaskRun) -> None:
         self._run = run
+        self.made = run.work.assets
         self.metadata: dict[str, dict[str, Any]] = {}
         """By asset key; what `Asset.add_metadata` was told."""
         self.upstream = _upstream(run)
         """Asset key and evidence."""
-        self._unfollowed = _unfollowed(run) if run.work.assets else ()
+        self._unfollowed = _unfollowed(run) if self.made else ()
 
     def begin(self) -> None:
-        for asset in (*self._run.work.assets, *self._run.work.asset_deps):
+        for asset in (*self.made, *self._run.work.asset_deps):
             declare_asset(asset)
-        for asset in self._run.work.assets:
+        for asset in self.made:
             emit(AssetMaterializing(**self._facts(asset.key)))
 
     def end(self, state: str, error: BaseException | None) -> dict[str, str]:
         """What the result of this run is made of, for whoever it comes to."""
-        made = [asset.key for asset in self._run.work.assets]
+        made = [asset.key for asset in self.made]
         if state != "completed":
             told = failure_of(error, with_traceback=False) if error is not None else None
             for key in made if self._run.attempt else ():

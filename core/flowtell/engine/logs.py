@@ -39,10 +39,10 @@ class _Recorder(logging.Handler):
         run = current.get()
         try:
             text = self.format(record)
-        except Exception:  # arguments that do not fit the format, or whose text raises
+        except Exception:  # noqa: BLE001  # arguments that do not fit the format, or whose text raises
             text = str(record.msg)
         if run is not None:
-            _emit(run, record.levelname, record.name, text, record.pathname, record.lineno)
+            _emit(run, record.levelname, record.name, text, file=record.pathname, line=record.lineno)
         if record.levelno >= logging.INFO and not logging.getLogger().handlers:
             record.run = run.name if run is not None else "-"
             _to_stderr(record)
@@ -53,10 +53,10 @@ _ROOT = logging.getLogger("flowtell")
 
 def record(run: Run, level: str, logger: str, message: str) -> None:
     """Write a line of `run` that no logger has seen."""
-    _emit(run, level, logger, message, "", 0)
+    _emit(run, level, logger, message)
 
 
-def _emit(run: Run, level: str, logger: str, message: str, file: str, line: int) -> None:
+def _emit(run: Run, level: str, logger: str, message: str, *, file: str = "", line: int = 0) -> None:
     now, scope = time_ns() // 1000, run.scope
     is_task = run.kind == "task"
     emit(
@@ -64,12 +64,12 @@ def _emit(run: Run, level: str, logger: str, message: str, file: str, line: int)
             id=new_id(now), time=now, run=scope.run, root_run=scope.root_run, flow=scope.flow,
             task_run=run.id if is_task else "", task=run.work.name if is_task else "", level=level, logger=logger,
             message=message[:_MESSAGE], file=file, line=line,
-        )  # fmt: skip
-    )
+        )
+    )  # fmt: skip
 
 
 def _to_stderr(record: logging.LogRecord) -> None:
     try:
         sys.stderr.write(f"{_CONSOLE.format(record)}\n")
-    except Exception:  # stderr closed, or a line that cannot be formatted: a log line stops no flow
+    except Exception:  # noqa: BLE001, S110  # stderr closed, or a line that cannot be formatted: it stops no flow
         pass

@@ -45,5 +45,7 @@ def _count(task: Task[..., Any], columns: list[tuple[list[Any] | None, Any]]) ->
     if not lengths:
         raise ValueError(f"{task.name}.map needs an argument to map over: a list, a generator, a future of one")
     if len(lengths) > 1:
-        raise ValueError(f"{task.name}.map: the arguments have different lengths, {sorted(lengths)}; wrap what all runs get in unmapped()")
+        raise ValueError(
+            f"{task.name}.map: the arguments have different lengths, {sorted(lengths)}; wrap what all runs get in unmapped()"
+        )
     return lengths.pop()

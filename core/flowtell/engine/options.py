@@ -1,4 +1,4 @@
-"""What can be said of a flow or task when it is decorated: Prefect's spelling, each option once, for decorators and editors alike."""
+"""What can be said of a flow or task: each option once, for decorators and editors alike, in Prefect's spelling."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def check_names(what: str, given: Mapping[str, Any], known: type) -> None:
     Raises:
         TypeError: with the closest name that there is.
     """
-    names = {name for base in known.__mro__ for name in getattr(base, "__annotations__", ())} | set(getattr(known, "__annotations__", ()))
+    names = known.__annotations__
     for name in given:
         if name not in names:
             from difflib import get_close_matches

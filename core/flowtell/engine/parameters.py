@@ -13,10 +13,17 @@ from flowtell.errors import ParameterError
 _EXACT = (str, int, float, bool, bytes, list, dict, tuple, set)
 """Plain classes: a value of exactly that class fits, and pydantic need not be loaded to see it."""
 
-_JSON = {str: "string", int: "integer", float: "number", bool: "boolean", list: "array", dict: "object"}
+_JSON: dict[Any, dict[str, str]] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    list: {"type": "array"},
+    dict: {"type": "object"},
+}
 _MANY: dict[Any, Callable[[Any], Any]] = {
-    inspect.Parameter.VAR_POSITIONAL: lambda hint: tuple[hint, ...],
-    inspect.Parameter.VAR_KEYWORD: lambda hint: dict[str, hint],
+    inspect.Parameter.VAR_POSITIONAL: lambda hint: tuple.__class_getitem__((hint, ...)),
+    inspect.Parameter.VAR_KEYWORD: lambda hint: dict.__class_getitem__((str, hint)),
 }
 """What `*args` and `**kwargs` arrive as."""
 
@@ -72,16 +79,24 @@ class Parameters:
             return {}
         return {
             "type": "object",
-            "properties": {one.name: {"type": kind} if (kind := _JSON.get(self._hints.get(one.name))) else {} for one in parameters},
+            "properties": {one.name: self._json_type(one.name) for one in parameters},
             "required": [one.name for one in parameters if one.default is one.empty and one.kind not in _MANY],
         }
+
+    def _json_type(self, name: str) -> dict[str, str]:
+        hint = self._hints.get(name)
+        return _JSON.get(hint, {}) if isinstance(hint, type) else {}
 
     def _checked(self, name: str, value: Any, problems: list[str]) -> Any:
         hint = self._hints.get(name, Any)
         if hint is Any or hint is object or (hint in _EXACT and type(value) is hint):
             return value
         many = _MANY.get(self.signature.parameters[name].kind)
-        adapter = self._adapters[name] if name in self._adapters else self._adapters.setdefault(name, _adapter(many(hint) if many else hint))
+        adapter = (
+            self._adapters[name]
+            if name in self._adapters
+            else self._adapters.setdefault(name, _adapter(many(hint) if many else hint))
+        )
         if adapter is None:
             return value
         from pydantic import ValidationError
@@ -97,7 +112,7 @@ def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
     """Annotations as types. Those that name what cannot be found here are not checked."""
     try:
         return get_type_hints(fn, include_extras=True)
-    except Exception:
+    except Exception:  # noqa: BLE001  # evaluating an annotation runs whatever it says
         return {name: hint for name, hint in getattr(fn, "__annotations__", {}).items() if not isinstance(hint, str)}
 
 
@@ -111,7 +126,7 @@ def _adapter(hint: Any) -> Any:
         pass
     try:
         return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-    except Exception:
+    except Exception:  # noqa: BLE001  # as above: what cannot be checked is not
         return None
 
 
@@ -124,6 +139,6 @@ def _problem(name: str, error: Any) -> str:
 def _shown(value: Any) -> str:
     try:
         text = repr(value)
-    except Exception:
+    except Exception:  # noqa: BLE001  # whatever a user's __repr__ raises
         text = f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:79]}…"

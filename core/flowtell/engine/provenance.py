@@ -14,7 +14,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flowtell.engine.runs import TaskRun
+    from flowtell.engine.task_runs import TaskRun
 
 ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
 """Types whose values hold nothing else, and may be shared by unrelated places: small numbers, interned text, constants."""

@@ -11,7 +11,8 @@ Delays = float | Sequence[float] | Callable[[int], Sequence[float]]
 class Retries(NamedTuple):
     """The retry options of a flow or task."""
 
-    count: int = 0
+    times: int = 0
+    """After the first attempt."""
     delays: tuple[float, ...] = (0.0,)
     jitter: float = 0.0
     condition: Callable[[Any, Any, Any], bool] | None = None

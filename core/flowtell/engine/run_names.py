@@ -19,7 +19,7 @@ def run_name(work: Work[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
             wants_parameters = "parameters" in inspect.signature(work.run_name).parameters
             return str(work.run_name(parameters=_parameters(work, args, kwargs)) if wants_parameters else work.run_name())
         return str(work.run_name).format(**_parameters(work, args, kwargs))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # the user's function or format
         warn_once(BadRunName(work.kind, work.name, f"{type(error).__name__}: {error}"))
         return ""
 

@@ -15,7 +15,7 @@ from flowtell.engine import context
 from flowtell.engine.failure import failure_of
 from flowtell.engine.results import result_of
 from flowtell.engine.states import State, end_of
-from flowtell.engine.usage import peak_memory, process_cpu_ns
+from flowtell.engine.usage import peak_memory
 from flowtell.errors import RunTimedOut
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ class Run:
     """One execution of a flow or task. `scope` is what new runs join that start inside it."""
 
     kind: ClassVar[str]
-    cpu_clock: ClassVar[Callable[[int], int]] = staticmethod(process_cpu_ns)
 
     id: str
     work: Work[..., Any]
@@ -70,7 +69,7 @@ class Run:
             self.started = now
             self.outer.open[self.id] = self
             self._began = perf_counter_ns()
-            self._cpu = self.cpu_clock(self._began)
+            self._cpu = self.cpu_ns(self._began)
             self._open(now)
         self.state = "running"
         self._say_started(now)
@@ -81,19 +80,23 @@ class Run:
     def call(self) -> Any:
         """Call the function, within its time."""
         if self.work.timeout_seconds is None:
-            return self.function(*self.args, **self.kwargs)
-        return self.within_time(self.function, *self.args, **self.kwargs)
+            return self.call_unlimited()
+        return self.within_time(self.call_unlimited)
 
-    def within_time(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def call_unlimited(self) -> Any:
+        """Call the function; for what only makes a coroutine or generator, whose steps are what takes time."""
+        return self.function(*self.args, **self.kwargs)
+
+    def within_time(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call `function`, interrupted or left alone when the attempt's time is up."""
         seconds = self.work.timeout_seconds
         if seconds is None:
-            return function(*args, **kwargs)
+            return function(*args)
         from flowtell.engine.timeouts import limited
 
-        return limited(lambda: function(*args, **kwargs), seconds, self._too_long())
+        return limited(lambda: function(*args), seconds, self._too_long())
 
-    def deadline(self) -> AbstractAsyncContextManager[Any]:
+    def deadline(self) -> AbstractAsyncContextManager[None]:
         """Around what a coroutine function awaits: cancels it when the attempt's time is up."""
         seconds = self.work.timeout_seconds
         if seconds is None:
@@ -150,11 +153,14 @@ class Run:
     def _write_end(self, state: str, error: BaseException | None, result: Any) -> None:
         ended = perf_counter_ns()
         ran = self.attempt > 0
-        cpu = (self.cpu_clock(ended) - self._cpu) // 1000 / 1e6 if ran else None
+        cpu = (self.cpu_ns(ended) - self._cpu) // 1000 / 1e6 if ran else None
         duration = (ended - self._began) // 1000 / 1e6 if ran else None
         self._close(state, error, result)
         told = failure_of(error) if error is not None and state != "completed" else None
-        self._say_finished(state, told, duration, cpu, peak_memory(ended), None if result is None else result_of(result))
+        self._say_finished(
+            state=state, error=told, duration=duration, cpu=cpu, peak=peak_memory(ended),
+            result=None if result is None else result_of(result),
+        )  # fmt: skip
 
     def cancel(self) -> None:
         """End as cancelled because what surrounds it has ended."""
@@ -162,7 +168,7 @@ class Run:
 
     def _may_retry(self, error: BaseException, end: str) -> bool:
         retries = self.work.retries
-        if self.attempt > retries.count or self.attempt == 0:
+        if self.attempt > retries.times or self.attempt == 0:
             return False
         if retries.condition is None:
             return True
@@ -180,6 +186,10 @@ class Run:
 
     # --- what flow runs and task runs do differently
 
+    def cpu_ns(self, now: int) -> int:
+        """The CPU clock that measures this run, at `now` of `perf_counter_ns`."""
+        raise NotImplementedError
+
     def _open(self, now: int) -> None:
         """Before the first attempt."""
 
@@ -196,7 +206,14 @@ class Run:
         raise NotImplementedError
 
     def _say_finished(
-        self, state: str, error: Failure | None, duration: float | None, cpu: float | None, peak: int, result: Result | None
+        self,
+        *,
+        state: str,
+        error: Failure | None,
+        duration: float | None,
+        cpu: float | None,
+        peak: int,
+        result: Result | None,
     ) -> None:
         raise NotImplementedError
 
@@ -205,5 +222,5 @@ class Run:
         raise NotImplementedError
 
 
-_NO_DEADLINE: Any = nullcontext()
+_NO_DEADLINE: AbstractAsyncContextManager[None] = nullcontext()
 _ENDED = frozenset({"completed", "failed", "timed_out", "cancelled", "crashed", "skipped"})

@@ -18,7 +18,16 @@ class Scope:
 
     __slots__ = ("_numbers", "_workers", "flow", "open", "origins", "root_run", "run", "runner", "trace")
 
-    def __init__(self, run: str, flow: str, root_run: str, trace: str, origins: Origins, runner: ThreadPoolTaskRunner | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        run: str = "",
+        flow: str = "",
+        root_run: str = "",
+        trace: str = "",
+        origins: Origins,
+        runner: ThreadPoolTaskRunner | None = None,
+    ) -> None:
         self.run, self.flow, self.root_run, self.trace = run, flow, root_run, trace
         self.origins = origins
         """Shared by all flow runs of one root, so that data is followed into a subflow and out again."""
@@ -51,5 +60,5 @@ class Scope:
             workers.close()
 
 
-OUTSIDE = Scope("", "", "", "", Origins(keep=False))
+OUTSIDE = Scope(origins=Origins(keep=False))
 """Around task runs that no flow run surrounds."""

@@ -56,15 +56,15 @@ def emit_event(
         UserEvent(
             type=event, id=identifier, time=now, resource=named, payload=dict(payload or {}),
             related=tuple(dict(one) for one in related), **_place(),
-        )  # fmt: skip
-    )
+        )
+    )  # fmt: skip
     return identifier
 
 
 _OURS = tuple({f"{name.partition('.')[0]}." for name in TYPES} | {"journal."})
 
 
-def _place() -> dict[str, str]:
+def _place() -> dict[str, Any]:
     """The run that the caller is in, as events carry it."""
     run = current.get()
     if run is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Self
 
 from flowtell.errors import RunTimedOut, UpstreamFailed
 
@@ -12,7 +13,7 @@ class State(str):
 
     __slots__ = ("error",)
 
-    def __new__(cls, name: str, error: BaseException | None = None) -> State:
+    def __new__(cls, name: str, error: BaseException | None = None) -> Self:
         state = super().__new__(cls, name)
         state.error = error
         return state

@@ -49,7 +49,7 @@ class _Start:
             return
         try:
             result = self._context.run(drivers.run_to_end, run, run.work.colour)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # whoever asks the future for its result gets it
             future.settle(None, error)
         else:
             future.settle(result)
@@ -74,4 +74,3 @@ class _Countdown:
             last = self._left == 0
         if last:
             self._start()
-

@@ -75,7 +75,7 @@ class Workers:
         with self._changed:
             self._idle += 1
             while not self._jobs:
-                if self._closed or not self._changed.wait(_IDLE_SECONDS) and not self._jobs:
+                if self._closed or (not self._changed.wait(_IDLE_SECONDS) and not self._jobs):
                     self._idle -= 1
                     self._threads -= 1
                     return None

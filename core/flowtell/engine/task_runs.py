@@ -29,7 +29,6 @@ class TaskRun(Run):
     """One execution of a task, in a flow run or by itself."""
 
     kind = "task"
-    cpu_clock = staticmethod(thread_cpu_ns)
 
     work: Task[..., Any]
     map_index: int | None = None
@@ -49,14 +48,21 @@ class TaskRun(Run):
         self.function, self.args, self.kwargs = task.fn, args, kwargs
         self.log_prints = task.log_prints if task.log_prints is not None else outer is not None and outer.log_prints
         self.dynamic_key = str(scope.next_number(task.name))
-        if wait_for or not ATOMS.issuperset(map(type, args)) or (kwargs and not ATOMS.issuperset(map(type, kwargs.values()))):
+        if (
+            not ATOMS.issuperset(map(type, args))
+            or wait_for
+            or (kwargs and not ATOMS.issuperset(map(type, kwargs.values())))
+        ):
             self.inputs = self._look_at_inputs(wait_for)
             self.awaited = self.inputs.futures
 
     def _look_at_inputs(self, wait_for: Any) -> Inputs:
         from flowtell.engine.inputs import Inputs
 
-        return Inputs(self.work, self.args, self.kwargs, wait_for, self.scope.origins)
+        return Inputs(self.work, self.args, self.kwargs, wait_for=wait_for, origins=self.scope.origins)
+
+    def cpu_ns(self, now: int) -> int:
+        return thread_cpu_ns(now)
 
     @property
     def name(self) -> str:
@@ -76,8 +82,8 @@ class TaskRun(Run):
                 id=new_id(now), time=now, run=scope.run, root_run=scope.root_run, flow=scope.flow, task_run=self.id,
                 task=self.work.name, dynamic_key=self.dynamic_key, map_index=self.map_index, tags=self.work.tags,
                 runner=self.runner,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
 
     def _open(self, now: int) -> None:
         if self.inputs is not None:
@@ -112,8 +118,8 @@ class TaskRun(Run):
                 id=new_id(now), time=now, run=scope.run, root_run=scope.root_run, flow=scope.flow, task_run=self.id,
                 task=task.name, attempt=self.attempt, dynamic_key=self.dynamic_key, map_index=self.map_index,
                 upstream=() if inputs is None else inputs.upstream, name=self._name, tags=task.tags, runner=self.runner,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
         if self.lineage is not None and self.attempt == 1:
             self.lineage.begin()
 
@@ -123,11 +129,18 @@ class TaskRun(Run):
             TaskRunRetrying(
                 id=new_id(now), time=now, run=scope.run, root_run=scope.root_run, flow=scope.flow, task_run=self.id,
                 task=self.work.name, attempt=self.attempt, delay=self.delay, error=failure_of(error),
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
 
     def _say_finished(
-        self, state: str, error: Failure | None, duration: float | None, cpu: float | None, peak: int, result: Result | None
+        self,
+        *,
+        state: str,
+        error: Failure | None,
+        duration: float | None,
+        cpu: float | None,
+        peak: int,
+        result: Result | None,
     ) -> None:
         now, scope = time_ns() // 1000, self.outer
         emit(
@@ -135,5 +148,5 @@ class TaskRun(Run):
                 id=new_id(now), time=now, run=scope.run, root_run=scope.root_run, flow=scope.flow, task_run=self.id,
                 task=self.work.name, state=state, error=error, duration=duration, attempts=self.attempt or 1,
                 cpu_seconds=cpu, peak_memory=peak, result=result,
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip

@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from flowtell.engine.futures import Future, FutureList
 
 P = ParamSpec("P")
-R = TypeVar("R", covariant=True)
+R_co = TypeVar("R_co", covariant=True)
 P2 = ParamSpec("P2")
-R2 = TypeVar("R2")
+R = TypeVar("R")
 T = TypeVar("T")
 
 
-class Task(Work[P, R]):
+class Task(Work[P, R_co]):
     """A task. Calling it runs it here; `submit` and `map` run it on other threads."""
 
     kind = "task"
     known_options = MaterializeOptions
 
-    def __init__(self, fn: Callable[P, R], options: Mapping[str, Any]) -> None:
+    def __init__(self, fn: Callable[P, R_co], options: Mapping[str, Any]) -> None:
         super().__init__(fn, options)
         self.assets = _assets(options.get("assets"))
         self.asset_deps = _assets(options.get("asset_deps"))
         self.by: str = options.get("by") or ""
         self.touches_assets = bool(self.assets or self.asset_deps)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         wait_for = kwargs.pop("wait_for", None) if kwargs else None
         return self._drive(TaskRun(self, args, kwargs, wait_for))  # type: ignore[no-any-return]
 
@@ -77,9 +77,9 @@ def _assets(given: Any) -> tuple[Asset, ...]:
 
 
 @overload
-def task(fn: Callable[P2, R2], /) -> Task[P2, R2]: ...
+def task(fn: Callable[P2, R], /) -> Task[P2, R]: ...
 @overload
-def task(**options: Unpack[TaskOptions]) -> Callable[[Callable[P2, R2]], Task[P2, R2]]: ...
+def task(**options: Unpack[TaskOptions]) -> Callable[[Callable[P2, R]], Task[P2, R]]: ...
 def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a task: every call is an observed run, inside a flow, inside another task, or by itself.
 
@@ -92,7 +92,7 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
 def materialize(
     *assets: Asset | str, by: str | None = None, **options: Unpack[TaskOptions]
-) -> Callable[[Callable[P2, R2]], Task[P2, R2]]:
+) -> Callable[[Callable[P2, R]], Task[P2, R]]:
     """Make a function a task that makes `assets`: a run that completes has materialized them all.
 
     What they are made of is told from `asset_deps` and from the task runs whose results come in, see `lineage`.

@@ -120,7 +120,7 @@ def _by_thread(function: Callable[[], Any], seconds: float, too_long: RunTimedOu
     def body() -> None:
         try:
             outcome.append((function(), None))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # raised again in the thread that waits
             outcome.append((None, error))
         ended.set()
 

@@ -7,16 +7,16 @@ A task may take ten microseconds, and asking the system costs one each time. So 
 from __future__ import annotations
 
 import sys
-from _thread import _local as ThreadLocal  # what threading.local is, without loading threading
+from _thread import _local  # what threading.local is, without loading threading
 from resource import RUSAGE_SELF, getrusage
-from time import perf_counter_ns, process_time_ns, thread_time_ns
+from time import perf_counter_ns, thread_time_ns
 from typing import Final
 
 _FRESH_NS: Final = 100_000
 _PEAK_UNIT: Final = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, kilobytes on Linux
 
 
-class _Readings(ThreadLocal):
+class _Readings(_local):
     """The last ones of this thread: when by `perf_counter_ns`, and what."""
 
     cpu: tuple[int, int] = (-_FRESH_NS, 0)
@@ -34,11 +34,6 @@ def thread_cpu_ns(now: int) -> int:
     cpu = thread_time_ns()
     _last.cpu = perf_counter_ns(), cpu
     return cpu
-
-
-def process_cpu_ns(_now: int) -> int:
-    """CPU time of all threads of this process."""
-    return process_time_ns()
 
 
 def peak_memory(now: int) -> int:

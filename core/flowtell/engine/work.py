@@ -12,16 +12,16 @@ from flowtell.engine.options import HOOKS, check_names
 from flowtell.engine.retries import retry_options
 
 P = ParamSpec("P")
-R = TypeVar("R", covariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 
-class Work(Generic[P, R]):
+class Work(Generic[P, R_co]):
     """A decorated function. `.fn` is the plain one."""
 
     kind: ClassVar[str]
     known_options: ClassVar[type]
 
-    def __init__(self, fn: Callable[P, R], options: Mapping[str, Any]) -> None:
+    def __init__(self, fn: Callable[P, R_co], options: Mapping[str, Any]) -> None:
         check_names(self.kind, options, self.known_options)
         given = options.get
         self.fn = fn
@@ -41,7 +41,7 @@ class Work(Generic[P, R]):
         self._drive = drivers.DRIVERS[self.colour]
         self._look_like(fn)
 
-    def _look_like(self, fn: Callable[P, R]) -> None:
+    def _look_like(self, fn: Callable[P, R_co]) -> None:
         """For `help`, `inspect` and documentation tools."""
         self.__name__, self.__qualname__ = self.name, getattr(fn, "__qualname__", self.name)
         self.__module__, self.__doc__ = getattr(fn, "__module__", ""), getattr(fn, "__doc__", None)

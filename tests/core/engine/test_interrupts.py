@@ -28,7 +28,9 @@ def interrupt(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, errors
 
 
-def test_ctrl_c_cancels_the_run_and_what_is_open_in_it(script: Callable[..., subprocess.Popen[str]], journaled: Read) -> None:
+def test_ctrl_c_cancels_the_run_and_what_is_open_in_it(
+    script: Callable[..., subprocess.Popen[str]], journaled: Read
+) -> None:
     """The task that it hits, the flows around, the tasks on threads and those still queued; then it is raised again."""
     code, errors = interrupt(
         script("""

@@ -24,7 +24,9 @@ def nightly() -> int:
     return 1
 
 
-def test_a_flow_runs_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_flow_runs_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """One warning, which says what to do; the result is what it always was."""
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("FLOWTELL_HOME", str(tmp_path / "file"))
@@ -124,9 +126,20 @@ def test_the_journal_holds_what_was_emitted(journaled: Callable[[], list[Event]]
 
 
 def test_importing_flowtell_loads_little() -> None:
-    """msgspec and the standard library; no loop, no logging, no thread, no plugin, no database."""
+    """Msgspec and the standard library; no loop, no logging, no thread, no plugin, no database."""
     code = "import sys, msgspec; before = set(sys.modules); import flowtell; print(*sorted(set(sys.modules) - before))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     own = {name for name in loaded if name.partition(".")[0] == "flowtell"}
-    assert set(loaded) - own <= {"_contextvars", "contextvars", "copy", "fcntl", "resource", "__future__", "weakref", "_weakrefset"}
-    assert not {name for name in own if name.startswith(("flowtell.cli", "flowtell.server", "flowtell.store", "flowtell.config"))}
+    assert set(loaded) - own <= {
+        "_contextvars",
+        "contextvars",
+        "copy",
+        "fcntl",
+        "resource",
+        "__future__",
+        "weakref",
+        "_weakrefset",
+    }
+    assert not {
+        name for name in own if name.startswith(("flowtell.cli", "flowtell.server", "flowtell.store", "flowtell.config"))
+    }
