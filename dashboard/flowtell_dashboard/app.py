@@ -6,10 +6,11 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from dash import ClientsideFunction, Dash, Input, Output, State, ctx, set_props
+from dash import ClientsideFunction, Dash, Input, Output, State, ctx, html, set_props
 from fastapi import FastAPI
 
 from flowtell_dashboard import overview, pieces, run_page
+from flowtell_dashboard.answers import Answers
 from flowtell_dashboard.filters import RunFilter
 from flowtell_dashboard.policy import PAGES, Pages
 from flowtell_dashboard.pulse import REST_SECONDS, Pulse
@@ -50,8 +51,9 @@ def build(read: Read, pulse: Pulse, clock: Callable[[], int], logger: logging.Lo
     )
     app.layout = shell()
     _route(app)
-    _fill_overview(app, read, clock)
-    _fill_run_page(app, read)
+    answers = Answers(pulse)
+    _fill_overview(app, answers, read, clock)
+    _fill_run_page(app, answers, read)
     _follow(app, pulse, clock)
     _run_in_browser(app)
     return Pages(app.server, app.csp_hashes())
@@ -73,10 +75,10 @@ def _route(app: Dash) -> None:
             return overview.layout()
         if PAGES.fullmatch(pathname):
             return run_page.layout()
-        return pieces.notice("Nothing is here", pieces.link("See all runs", "/"))
+        return pieces.notice(html.H1("Nothing is here"), pieces.link("See all runs", "/"))
 
 
-def _fill_overview(app: Dash, read: Read, clock: Callable[[], int]) -> None:
+def _fill_overview(app: Dash, answers: Answers, read: Read, clock: Callable[[], int]) -> None:
     @app.callback(
         Output("tiles", "children"),
         Output("runs", "rowData"),
@@ -89,12 +91,13 @@ def _fill_overview(app: Dash, read: Read, clock: Callable[[], int]) -> None:
         Input("place", "search"),
     )
     async def fill(_seq: int, search: str | None) -> Any:
-        shown = await asyncio.to_thread(overview.read_overview, read, RunFilter.of(search), clock())
+        wanted = RunFilter.of(search)
+        shown = await answers.to(wanted, lambda: overview.read_overview(read, wanted, clock()))
         set_props("trouble", {"children": None})
         return shown
 
 
-def _fill_run_page(app: Dash, read: Read) -> None:
+def _fill_run_page(app: Dash, answers: Answers, read: Read) -> None:
     @app.callback(
         Output("run-head", "children"),
         Output("run-facts", "children"),
@@ -108,7 +111,8 @@ def _fill_run_page(app: Dash, read: Read) -> None:
         Input("place", "pathname"),
     )
     async def fill(_seq: int, pathname: str | None) -> Any:
-        shown = await asyncio.to_thread(run_page.read_run_page, read, run_page.wanted_run(pathname))
+        wanted = run_page.wanted_run(pathname)
+        shown = await answers.to(wanted, lambda: run_page.read_run_page(read, wanted))
         set_props("trouble", {"children": None})
         return shown
 

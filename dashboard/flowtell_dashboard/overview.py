@@ -196,12 +196,12 @@ def _choices(chosen: str, *known: Any) -> list[str]:
 def _instead(read: Read, wanted: RunFilter) -> Any:
     """What stands where no run does."""
     if not counts.count_runs(read, None):
-        return pieces.notice("No runs yet", *_first_run())
+        return pieces.notice(html.H2("No runs yet"), *_first_run())
     if wanted.narrows or wanted.before:
         everything = pieces.link("Show all runs", "/")
-        return pieces.notice("No run matches", html.P(["These filters leave none over. ", everything]))
+        return pieces.notice(html.H2("No run matches"), html.P(["These filters leave none over. ", everything]))
     anytime = pieces.link("Look at any time", RunFilter(since="any").link())
-    return pieces.notice("No run in this time", html.P(["Nothing started in it. ", anytime]))
+    return pieces.notice(html.H2("No run in this time"), html.P(["Nothing started in it. ", anytime]))
 
 
 def _first_run() -> list[Any]:

@@ -38,9 +38,9 @@ def link(content: Any, address: str, **more: Any) -> Any:
     return html.A(content, href=address, **attributes(data_page=""), **more)
 
 
-def notice(title: str, *content: Any) -> Any:
-    """Says what is not there, and what to do about it."""
-    return html.Section([html.H2(title), *content], className="notice")
+def notice(title: Any, *content: Any) -> Any:
+    """Says what is not there, and what to do about it. The title is a heading: H1 where nothing else is on the page."""
+    return html.Section([title, *content], className="notice")
 
 
 def trouble(error: Exception) -> Any:

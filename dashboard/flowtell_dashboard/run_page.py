@@ -117,7 +117,7 @@ def _not_found(error: RunNotFound) -> Any:
     else:
         why = "No run, trace or span has this id. It may have been pruned, or not be here yet: then it shows up by itself."
     return pieces.notice(
-        "Run not found",
+        html.H1("Run not found"),
         html.P(["Asked for: ", html.Code(error.wanted[:200])]),
         html.P(why),
         html.P(pieces.link("See all runs", "/")),
