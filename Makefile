@@ -49,7 +49,8 @@ bench: install  ## the budgets
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 schemas: install  ## write the JSON schemas of events and configuration
-	$(BIN)/python -m flowtell.schemas $(ARGS)
+	$(BIN)/flowtell events schema --output docs/schemas
+	$(BIN)/flowtell config show --schema > docs/schemas/flowtell.toml.json
 
 # docs: nothing is generated yet. When docs_tools exists:
 #	$(BIN)/python -m docs_tools $(ARGS)

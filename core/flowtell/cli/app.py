@@ -35,7 +35,8 @@ def call(words: Sequence[str]) -> int:
     try:
         code = build([command])(words, print_error=False, exit_on_error=False, result_action="return_value")
     except CycloptsError as error:
-        raise Misuse(f"{str(error).rstrip('.')}. See 'flowtell {command.name} --help'.") from error
+        said = str(error)
+        raise Misuse(f"{said}{'' if said.endswith(('.', '?')) else '.'} See 'flowtell {command.name} --help'.") from error
     return code if isinstance(code, int) else 0
 
 

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 from flowtell.cli.outcome import debugging
 
 
-class _OneLine(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        if debugging():
-            return super().format(record)
-        return f"{record.levelname.capitalize()}: {' '.join(record.getMessage().split())}"
+class _OneLine(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        said = self.format(record) if debugging() else " ".join(record.getMessage().split())
+        print(f"{record.levelname.capitalize()}: {said}", file=sys.stderr)
 
 
 def log_to_stderr() -> None:
     """For commands that run no flow: in those, a flow's process decides what becomes of its logs."""
     logger = logging.getLogger("flowtell")
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(_OneLine("%(levelname)s: %(name)s: %(message)s"))
-        handler.setLevel(logging.WARNING)
-        logger.addHandler(handler)
+    if not any(isinstance(handler, _OneLine) for handler in logger.handlers):
+        logger.addHandler(_OneLine(logging.WARNING))
         logger.propagate = False

@@ -18,7 +18,7 @@ from flowtell.errors import FlowtellError
 
 app = App(name="run")
 
-_STOPPING = (signal.SIGTERM, signal.SIGHUP)
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @app.default
@@ -86,14 +86,14 @@ async def _exhausted(steps: Any) -> None:
 
 @contextmanager
 def _cancelled_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise what Ctrl-C raises, also in a container's first process, where they would do nothing."""
+    """Each raises what Ctrl-C raises, also in a container's first process, where by default it would do nothing."""
 
     def interrupt(number: int, _frame: object) -> None:
         raise Interrupted(number, signal.Signals(number).name)
 
-    before = {number: signal.signal(number, interrupt) for number in _STOPPING if signal.getsignal(number) == signal.SIG_DFL}
-    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # nohup ignores SIGHUP, a shell without jobs the SIGINT of what it puts into the background: that stays so
+    taken = [number for number in _STOPPING if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in taken}
     try:
         yield
     finally:
