@@ -41,8 +41,8 @@ def _replace(db: sqlite3.Connection, normals: list[Normal]) -> None:
     db.executemany("INSERT OR REPLACE INTO normals VALUES (?, ?, ?, ?)", normals)
 
 
-@flow(rules=[failed(), too_long("1s")])
-def normals(samples: int = 20_000) -> None:
+@flow(rules=[failed(), too_long("500ms")])
+def normals(samples: int = 12_000) -> None:
     """One month after the other, so that one that is killed leaves some done, one open and the rest undone."""
     write([estimate(f"{month:02d}", samples) for month in range(1, 13)])
 
