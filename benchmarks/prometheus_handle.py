@@ -1,6 +1,7 @@
 """What the Prometheus plugin costs a task run, and what a scrape costs, at 10,000 series.
 
-The floor of `handle` is the least that any counter could do: one dictionary look-up and addition an event. The peer of
+The floor of `handle` is the least that any counter could do: one dictionary look-up and addition an event (on a quiet
+machine 0.6 µs a task run, and 2.5 µs for ours). The peer of
 the scrape is the client library's own rendering of the same samples. Run: `python benchmarks/prometheus_handle.py`.
 """
 
@@ -100,7 +101,9 @@ def measure(quick: bool = False) -> list[Figure]:
     runs = BATCH * len(load) // 2
     handled, floor = handle_seconds(load) / runs * 1e6, floor_seconds(load) / runs * 1e6
     return [
-        Figure("prometheus: handle a task run", handled, "µs", at_most=3.0, note=f"floor {floor:.2f} µs"),
+        Figure(
+            "prometheus: handle a task run", handled / floor, "ratio", at_most=5, note=f"{handled:.2f} µs, {floor:.2f} µs"
+        ),
         *scrape_figures([event for events in load for event in events]),
     ]
 

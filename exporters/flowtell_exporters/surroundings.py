@@ -51,7 +51,7 @@ def plugin_texts(plugins: Iterable[PluginStatus]) -> dict[str, Iterable[str]]:
     facts: dict[Family, Callable[[PluginStatus], float]] = {
         families.PLUGIN_LAG_EVENTS: lambda plugin: plugin.lag_events,
         families.PLUGIN_LAG_SECONDS: lambda plugin: plugin.lag_seconds,
-        families.PLUGIN_ERRORS: lambda plugin: plugin.errors + plugin.timeouts,
+        families.PLUGIN_ERRORS: lambda plugin: plugin.errors,
         families.PLUGIN_DROPPED: lambda plugin: plugin.dropped,
     }
     named = list(plugins)

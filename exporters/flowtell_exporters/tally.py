@@ -13,7 +13,7 @@ from msgspec import Struct
 from flowtell.events import TYPES, Event
 from flowtell_exporters.families import DEPLOYMENT_RUNS, FLOW_RUNS, MEASURE, TASK_RUNS
 from flowtell_exporters.open_runs import Flow, OpenRuns
-from flowtell_exporters.subjects import Subject, Subjects
+from flowtell_exporters.subjects import OVERFLOW_LABEL, Subject, Subjects
 from flowtell_exporters.totals import OTHER, FlowTotals, MeasureTotals, OwnTotals, RunEnds, TaskTotals
 
 Rows = list[dict[str, Any]]
@@ -84,7 +84,9 @@ class Tally:
         return flow
 
     def _flow_declared(self, event: Any) -> None:
-        self._flow(event).totals.declare(event.time, event.version, ",".join(event.owners), event.source)
+        flow = self._flow(event)
+        if flow.labels[0] != OVERFLOW_LABEL:  # which stands for many flows, each with its own owner
+            flow.totals.declare(event.time, event.version, ",".join(event.owners), event.source)
 
     def _flow_run_started(self, event: Event) -> None:
         if event.run and not event.contrary:

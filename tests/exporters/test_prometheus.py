@@ -291,6 +291,14 @@ def test_names_without_end_go_to_one_overflow_series(observe):
     assert len(seen.read(select(totals))) == 4 + 3 + 1
 
 
+def test_flows_in_overflow_have_no_info(observe):
+    """The series stands for many flows, each with an owner of its own."""
+    seen = observe(max_flows=1)
+    seen.feed(*[event(FlowDeclared, flow=name, owners=(name,)) for name in ("a", "b", "c")])
+    info = [dict(labels)["flow"] for name, labels in samples(seen.text()) if name == "flowtell_flow_info"]
+    assert info == ["a"]
+
+
 def test_the_bound_holds_over_a_restart(observe):
     seen = observe(max_flows=2)
     seen.feed(*[finished(f"r{at}", flow=f"flow-{at}") for at in range(5)])
