@@ -668,11 +668,29 @@ def encode(event: Event) -> bytes:
         MalformedEvent: the event holds itself, is nested too deeply, or has keys that JSON cannot have.
     """
     try:
-        if event.__class__ is UserEvent:
-            return _encode_user(event)
-        return _encoder.encode(event)
+        return _encode(event)
+    except UnicodeEncodeError:
+        return _encode(_in_utf8(event))
     except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as error:
         raise MalformedEvent(event.type, str(error)) from error
+
+
+def _encode(event: Event) -> bytes:
+    return _encode_user(event) if event.__class__ is UserEvent else _encoder.encode(event)
+
+
+def _in_utf8(event: Event) -> Event:
+    """The same event without what UTF-8 lacks: a file name from `os.listdir` may hold any byte, as a lone surrogate."""
+    plain = _text_in_utf8(msgspec.to_builtins(event, enc_hook=_as_text, str_keys=True))
+    return msgspec.convert(plain, event.__class__)
+
+
+def _text_in_utf8(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_text_in_utf8(key): _text_in_utf8(inner) for key, inner in value.items()}
+    return [_text_in_utf8(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _encode_user(event: Any) -> bytes:
@@ -709,7 +727,7 @@ def _decode_unknown(line: bytes | str, cause: Exception) -> Event:
             raise MalformedEvent(str(name), str(cause)) from cause
         known = {key: fields.pop(key) for key in UserEvent.__struct_fields__ if key in fields and key != "extra"}
         return msgspec.convert({"type": name, "extra": fields, **known}, UserEvent)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise MalformedEvent("", str(error)) from error
 
 
