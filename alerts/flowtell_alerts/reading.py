@@ -13,6 +13,7 @@ from msgspec import Struct
 from sqlalchemy import Row, Select, select
 
 from flowtell.events import RuleData
+from flowtell.store.tables import cursors
 from flowtell_alerts import tables
 from flowtell_alerts._rows import incident_of
 from flowtell_alerts.incidents import Incident
@@ -42,7 +43,7 @@ def incidents(read: Read, *, open_only: bool = False, flow: str = "", limit: int
         wanted = wanted.where(tables.incidents.c.resolved.is_(None))
     if flow:
         wanted = wanted.where(tables.incidents.c.flow == flow)
-    return [incident_of(row) for row in read(wanted.limit(limit))]
+    return [incident_of(row) for row in _rows(read, wanted.limit(limit))]
 
 
 def rules(read: Read, *, flow: str = "", limit: int = 1000) -> list[RuleStatus]:
@@ -50,7 +51,13 @@ def rules(read: Read, *, flow: str = "", limit: int = 1000) -> list[RuleStatus]:
     wanted = select(tables.rules).order_by(tables.rules.c.flow, tables.rules.c.environment, tables.rules.c.key)
     if flow:
         wanted = wanted.where(tables.rules.c.flow == flow)
-    return [_status(row) for row in read(wanted.limit(limit))]
+    return [_status(row) for row in _rows(read, wanted.limit(limit))]
+
+
+def _rows(read: Read, wanted: Select[Any]) -> Sequence[Row[Any]]:
+    """None where the plugin has never committed anything: its tables may not be there, as where it is switched off."""
+    has_run = read(select(cursors.c.plugin).where(cursors.c.plugin == "alerts"))
+    return read(wanted) if has_run else ()
 
 
 def _status(row: Row[Any]) -> RuleStatus:

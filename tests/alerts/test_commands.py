@@ -105,6 +105,12 @@ def test_without_rules_it_says_how_to_add_one(home):
     assert done.stderr.strip() == ("No incidents, and no rules. Add one to a flow: @flow(rules=[failed(), too_long('30m')])")
 
 
+def test_where_the_plugin_is_off_there_is_nothing_to_list(home, monkeypatch):
+    """Its tables were never made; that is no fault of who asks."""
+    monkeypatch.setenv("FLOWTELL_PLUGINS__DISABLE", "alerts")
+    assert flowtell("alerts", "list", "--json").stdout.strip() == "[]"
+
+
 def test_where_all_is_well_it_says_what_is_watched(world):
     """Two rules, of which none was broken."""
     world.declares(failed(), too_long(10))
