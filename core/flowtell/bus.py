@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from _thread import RLock  # `threading` has the same one, and costs its import
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -36,30 +37,32 @@ class _Bus:
         self._retry_at = 0.0
         self._warned: set[str] = set()
         self._fork_hook_set = False
+        self._opening = RLock()
 
     def ready(self) -> Journal | None:
-        """The journal, opened when it is not; None while it cannot be."""
-        if self.journal is not None:
-            return self.journal
-        now = time.monotonic()
-        if now < self._retry_at:
-            return None
-        try:
-            return self._open()
-        except FlowtellError as error:
-            self._retry_at = now + _RETRY_SECONDS
-            self.warn_once(error)
-            return None
-
-    def _open(self) -> Journal:
-        settings = self.settings = self.read_settings()
-        journal = open_journal(settings.home, environment=settings["environment"], source=self.source, version=VERSION)
-        journal.unreported = self.dropped
+        """The journal, opened when it is not, by one thread; None while it cannot be."""
         if not self._fork_hook_set:
             import os
 
             os.register_at_fork(after_in_child=self._forked)
             self._fork_hook_set = True
+        with self._opening:
+            if self.journal is not None:
+                return self.journal
+            now = time.monotonic()
+            if now < self._retry_at:
+                return None
+            try:
+                return self._open()
+            except FlowtellError as error:
+                self._retry_at = now + _RETRY_SECONDS
+                self.warn_once(error)
+                return None
+
+    def _open(self) -> Journal:
+        settings = self.settings = self.read_settings()
+        journal = open_journal(settings.home, environment=settings["environment"], source=self.source, version=VERSION)
+        journal.unreported = self.dropped
         self.journal = journal
         return journal
 
@@ -74,6 +77,7 @@ class _Bus:
 
     def _forked(self) -> None:
         self.journal = None  # its descriptor is closed by the journal's own hook
+        self._opening = RLock()  # another thread of the parent may have held it
         self._retry_at = 0.0
         self.dropped = 0
 
@@ -105,14 +109,20 @@ def emit(event: Event) -> None:
     try:
         line = encode(event) + b"\n"
     except MalformedEvent as error:
-        _bus.dropped += 1
-        _bus.warn_once(error)
+        _lost_before_writing(error)
         return
     journal = _bus.journal or _bus.ready()
     if journal is None or not journal.write(line):
         _lost(journal)
     if _bus.sinks:
         _deliver(event)
+
+
+def _lost_before_writing(error: MalformedEvent) -> None:
+    _bus.dropped += 1
+    if _bus.journal is not None:
+        _bus.journal.unreported += 1
+    _bus.warn_once(error)
 
 
 def _lost(journal: Journal | None) -> None:

@@ -127,7 +127,7 @@ def load(
     values = {setting.key: setting.default for setting in SETTINGS}
     sources = dict.fromkeys(values, "default")
     plugins: dict[str, dict[str, Any]] = {}
-    path = find_file(folder or os.getcwd())
+    path = find_file(folder or _working_folder())
     if path:
         _take_file(path, values, sources, plugins)
     _take_environment(environ, values, sources, plugins)
@@ -135,6 +135,13 @@ def load(
         if value is not None:
             values[key], sources[key] = _checked(key, value, "arguments"), "argument"
     return Config(values, sources, plugins)
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # deleted under the process
+        return "/"
 
 
 def find_file(folder: str) -> str:
@@ -164,14 +171,20 @@ def _take_file(path: str, values: dict[str, Any], sources: dict[str, str], plugi
     try:
         with open(path, "rb") as file:
             table = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # no TOML, or no UTF-8
         raise BadValue("(file)", path, str(error)) from error
     if path.endswith("pyproject.toml"):
-        table = table.get("tool", {}).get("flowtell", {})
-    for name, keys in table.pop(_PLUGIN_TABLE, {}).items():
-        plugins[name] = dict(keys)
+        table = _table("tool.flowtell", table.get("tool", {}).get("flowtell", {}), path)
+    for name, keys in _table(_PLUGIN_TABLE, table.pop(_PLUGIN_TABLE, {}), path).items():
+        plugins[name] = dict(_table(f"{_PLUGIN_TABLE}.{name}", keys, path))
     for key, value in _flat(table):
         values[key], sources[key] = _checked(key, value, path), path
+
+
+def _table(key: str, value: Any, path: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadValue(key, path, f"{value!r} is not a table; write [{key}] above its keys")
+    return value
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -233,6 +246,12 @@ def _to_names(value: Any) -> tuple[str, ...]:
     return tuple(str(part).strip() for part in parts if str(part).strip())
 
 
+def _to_whole(value: Any) -> int:
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError(value)
+    return int(value)
+
+
 def _to_text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
@@ -240,5 +259,5 @@ def _to_text(value: Any) -> str:
 
 
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-_CONVERT: dict[type, Any] = {str: _to_text, int: int, float: float, bool: _to_bool, tuple: _to_names}
+_CONVERT: dict[type, Any] = {str: _to_text, int: _to_whole, float: float, bool: _to_bool, tuple: _to_names}
 _WORD = {str: "text", int: "a whole number", float: "a number", bool: "true or false", tuple: "a list of names"}
