@@ -119,6 +119,23 @@ def test_what_was_resolved_meanwhile_is_not_told(told_world, heard):
     assert heard.attempts == []
 
 
+def test_a_tick_before_the_end_of_the_log_waits_for_it(told_world, heard):
+    """That it is resolved lies in the log and was not handed over yet: nothing is told."""
+    (runner,) = told_world.others
+    told_world.ends("a", "failed")
+    told_world.harness.deliver()
+    told_world.harness.tick(1)
+    assert runner.step()
+    told_world.ends("b")
+    told_world.harness.deliver()
+    told_world.harness.tick(1)
+    runner.live = True
+    runner.tick()
+    told_world.passes()
+    assert told_world.told() == ["opened", "resolved"]
+    assert heard.attempts == []
+
+
 def test_resolved_between_two_attempts(told_world, heard):
     """A message that could not be sent yet is dropped, and so is the one that it is over."""
     heard.failures = [transient()]
