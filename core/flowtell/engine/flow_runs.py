@@ -11,7 +11,6 @@ from flowtell.bus import emit
 from flowtell.engine import context
 from flowtell.engine.capture import captured
 from flowtell.engine.declarations import declare_flow
-from flowtell.engine.failure import failure_of
 from flowtell.engine.farewell import say_where_to_look
 from flowtell.engine.provenance import ATOMS, Origins
 from flowtell.engine.runs import Run
@@ -155,12 +154,12 @@ class FlowRun(Run):
             )
         )  # fmt: skip
 
-    def _say_retrying(self, error: BaseException) -> None:
+    def _say_retrying(self, error: Failure) -> None:
         now = time_ns() // 1000
         emit(
             FlowRunRetrying(
                 id=new_id(now), time=now, run=self.id, root_run=self.scope.root_run, flow=self.work.name,
-                attempt=self.attempt, delay=self.delay, error=failure_of(error),
+                attempt=self.attempt, delay=self.delay, error=error,
             )
         )  # fmt: skip
 

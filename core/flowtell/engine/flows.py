@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from flowtell.engine.flow_runs import FlowRun
-from flowtell.engine.options import FlowOptions
 from flowtell.engine.parameters import Parameters
 from flowtell.engine.work import Work
+
+if TYPE_CHECKING:
+    from flowtell.engine.options import FlowOptions
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -20,7 +22,6 @@ class Flow(Work[P, R_co]):
     """A flow. Calling it makes a run and gives what its function gives: a result, a coroutine to await, a generator."""
 
     kind = "flow"
-    known_options = FlowOptions
 
     def __init__(self, fn: Callable[P, R_co], options: Mapping[str, Any]) -> None:
         super().__init__(fn, options)

@@ -66,26 +66,19 @@ class MaterializeOptions(TaskOptions, total=False):
     """What does the work, such as `dbt` or `spark`."""
 
 
-HOOKS = {
-    "on_running": "running",
-    "on_completion": "completed",
-    "on_failure": "failed",
-    "on_cancellation": "cancelled",
-    "on_crashed": "crashed",
-}
-"""The state that each hook belongs to."""
+_KNOWN: dict[str, type] = {"flow": FlowOptions, "task": MaterializeOptions}
 
 
-def check_names(what: str, given: Mapping[str, Any], known: type) -> None:
-    """Raise for an option that `what` does not have.
+def check_names(kind: str, given: Mapping[str, Any]) -> None:
+    """Raise for an option that a flow or task does not have.
 
     Raises:
         TypeError: with the closest name that there is.
     """
-    names = known.__annotations__
+    names = _KNOWN[kind].__annotations__
     for name in given:
         if name not in names:
             from difflib import get_close_matches
 
             close = get_close_matches(name, names, n=1)
-            raise TypeError(f"@{what} has no option {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+            raise TypeError(f"@{kind} has no option {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 Delays = float | Sequence[float] | Callable[[int], Sequence[float]]
 
 
-class Retries(NamedTuple):
+class Retries(Struct, frozen=True):
     """The retry options of a flow or task."""
 
     times: int = 0

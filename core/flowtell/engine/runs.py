@@ -12,7 +12,6 @@ from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowtell.engine import context
-from flowtell.engine.failure import failure_of
 from flowtell.engine.results import result_of
 from flowtell.engine.states import State, end_of
 from flowtell.engine.usage import peak_memory
@@ -118,7 +117,7 @@ class Run:
         if end in ("failed", "timed_out") and self._may_retry(error, end):
             self.delay = self.work.retries.delay_after(self.attempt)
             self.state = "retrying"
-            self._say_retrying(error)
+            self._say_retrying(_told(error))
             return True
         self.end(end, error)
         return False
@@ -156,7 +155,7 @@ class Run:
         cpu = (self.cpu_ns(ended) - self._cpu) // 1000 / 1e6 if ran else None
         duration = (ended - self._began) // 1000 / 1e6 if ran else None
         self._close(state, error, result)
-        told = failure_of(error) if error is not None and state != "completed" else None
+        told = _told(error) if error is not None and state != "completed" else None
         self._say_finished(
             state=state, error=told, duration=duration, cpu=cpu, peak=peak_memory(ended),
             result=None if result is None else result_of(result),
@@ -202,7 +201,7 @@ class Run:
     def _say_started(self, now: int) -> None:
         raise NotImplementedError
 
-    def _say_retrying(self, error: BaseException) -> None:
+    def _say_retrying(self, error: Failure) -> None:
         raise NotImplementedError
 
     def _say_finished(
@@ -220,6 +219,12 @@ class Run:
     @property
     def name(self) -> str:
         raise NotImplementedError
+
+
+def _told(error: BaseException) -> Failure:
+    from flowtell.engine.failure import failure_of
+
+    return failure_of(error)
 
 
 _NO_DEADLINE: AbstractAsyncContextManager[None] = nullcontext()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from flowtell.bus import emit
 from flowtell.engine import context
-from flowtell.engine.failure import failure_of
 from flowtell.engine.provenance import ATOMS
 from flowtell.engine.runs import Run
 from flowtell.engine.scope import OUTSIDE
@@ -123,12 +122,12 @@ class TaskRun(Run):
         if self.lineage is not None and self.attempt == 1:
             self.lineage.begin()
 
-    def _say_retrying(self, error: BaseException) -> None:
+    def _say_retrying(self, error: Failure) -> None:
         now, scope = time_ns() // 1000, self.outer
         emit(
             TaskRunRetrying(
                 id=new_id(now), time=now, run=scope.run, root_run=scope.root_run, flow=scope.flow, task_run=self.id,
-                task=self.work.name, attempt=self.attempt, delay=self.delay, error=failure_of(error),
+                task=self.work.name, attempt=self.attempt, delay=self.delay, error=error,
             )
         )  # fmt: skip
 

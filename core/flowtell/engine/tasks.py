@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
-from flowtell.engine.options import MaterializeOptions, TaskOptions
 from flowtell.engine.task_runs import TaskRun
 from flowtell.engine.work import Work
 
 if TYPE_CHECKING:
     from flowtell.engine.assets import Asset
     from flowtell.engine.futures import Future, FutureList
+    from flowtell.engine.options import MaterializeOptions, TaskOptions
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -24,7 +24,6 @@ class Task(Work[P, R_co]):
     """A task. Calling it runs it here; `submit` and `map` run it on other threads."""
 
     kind = "task"
-    known_options = MaterializeOptions
 
     def __init__(self, fn: Callable[P, R_co], options: Mapping[str, Any]) -> None:
         super().__init__(fn, options)

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Self, TypeVar
 
 from flowtell.engine import drivers
-from flowtell.engine.options import HOOKS, check_names
 from flowtell.engine.retries import retry_options
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 
 
+_HOOKS = {
+    "on_running": "running",
+    "on_completion": "completed",
+    "on_failure": "failed",
+    "on_cancellation": "cancelled",
+    "on_crashed": "crashed",
+}
+"""The state that each hook belongs to."""
+
+
 class Work(Generic[P, R_co]):
     """A decorated function. `.fn` is the plain one."""
 
     kind: ClassVar[str]
-    known_options: ClassVar[type]
 
     def __init__(self, fn: Callable[P, R_co], options: Mapping[str, Any]) -> None:
-        check_names(self.kind, options, self.known_options)
+        if options:
+            from flowtell.engine.options import check_names
+
+            check_names(self.kind, options)
         given = options.get
         self.fn = fn
         self._options = dict(options)
@@ -36,7 +46,7 @@ class Work(Generic[P, R_co]):
         self.timeout_seconds = float(options["timeout_seconds"]) if given("timeout_seconds") else None
         self.log_prints: bool | None = given("log_prints")
         self.run_name: str | Callable[..., str] | None = given(f"{self.kind}_run_name")
-        self.hooks = {state: tuple(options[name]) for name, state in HOOKS.items() if given(name)}
+        self.hooks = {state: tuple(options[name]) for name, state in _HOOKS.items() if given(name)}
         self.colour = drivers.colour_of(fn)
         self._drive = drivers.DRIVERS[self.colour]
         self._look_like(fn)
@@ -63,6 +73,8 @@ class Work(Generic[P, R_co]):
             """A decorated method, bound: its runs get the instance."""
             if instance is None:
                 return self
+            from copy import copy
+
             bound = copy(self)
             bound.fn = self.fn.__get__(instance, owner)
             return bound
