@@ -125,7 +125,8 @@ def test_a_tick_before_the_end_of_the_log_waits_for_it(told_world, heard):
     told_world.ends("a", "failed")
     told_world.harness.deliver()
     told_world.harness.tick(1)
-    assert runner.step()
+    while runner.step():
+        pass
     told_world.ends("b")
     told_world.harness.deliver()
     told_world.harness.tick(1)
