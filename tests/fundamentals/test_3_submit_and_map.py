@@ -181,6 +181,27 @@ def test_a_flow_ends_after_its_tasks() -> None:
     assert seen.types.index("task_run.finished") < seen.types.index("flow_run.finished")
 
 
+def test_a_flow_ends_after_what_its_tasks_submitted() -> None:
+    """However deep, and however little anybody asked for it."""
+
+    @task
+    def leaf() -> None:
+        time.sleep(0.05)
+
+    @task
+    def branch() -> None:
+        leaf.submit()
+
+    @flow
+    def tree() -> None:
+        branch.submit()
+
+    with recorder() as seen:
+        tree()
+    assert {run.task: run.state for run in seen.of(TaskRunFinished)} == {"branch": "completed", "leaf": "completed"}
+    assert seen.types[-1] == "flow_run.finished"
+
+
 def test_a_returned_future_is_its_result() -> None:
     """What a flow returns holds no futures; a failed one among them fails the flow."""
 

@@ -122,14 +122,16 @@ async def _get_ready_async(run: Run) -> None:
 
 def _settled(run: FlowRun, result: Any) -> Any:
     """The result once all tasks that the flow run submitted have ended."""
-    for future in run.unfinished:
-        future.wait()
+    while futures := run.unfinished:  # a task may have submitted others meanwhile
+        for future in futures:
+            future.wait()
     return run.settled(result)
 
 
 async def _settled_async(run: FlowRun, result: Any) -> Any:
-    for future in run.unfinished:
-        await future.ended()
+    while futures := run.unfinished:
+        for future in futures:
+            await future.ended()
     return run.settled(result)
 
 

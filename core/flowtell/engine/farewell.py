@@ -27,7 +27,14 @@ def say_where_to_look(run: FlowRun) -> None:
 
 def _line(run: FlowRun) -> str:
     name = run.work.name if run.name == run.work.name else f"{run.work.name} ({run.name})"
-    return f"flowtell: flow {name} {run.state.replace('_', ' ')} in {_span(run.seconds)} · flowtell runs {run.id[:_SHORT]}"
+    how = f"{run.state.replace('_', ' ')} in {_span(run.seconds)}{_left_behind()}"
+    return f"flowtell: flow {name} {how} · flowtell runs {run.id[:_SHORT]}"
+
+
+def _left_behind() -> str:
+    timeouts = sys.modules.get("flowtell.engine.timeouts")
+    count = timeouts.abandoned() if timeouts is not None else 0
+    return f", {count} thread{'s' * (count > 1)} left behind" if count else ""
 
 
 def _span(seconds: float) -> str:

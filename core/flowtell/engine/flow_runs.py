@@ -86,6 +86,8 @@ class FlowRun(Run):
     @property
     def unfinished(self) -> Iterable[Future[Any]]:
         """Futures of the tasks submitted inside, which must end before the run may."""
+        if self._process is not context.process:  # a forked child that got here: its parent's threads are not in it
+            return []
         return [run.future for run in list(self.scope.open.values()) if run.future is not None]
 
     def settled(self, result: Any) -> Any:

@@ -20,7 +20,7 @@ _CONSOLE = logging.Formatter("%(asctime)s %(levelname)-7s %(run)s | %(message)s"
 
 
 def get_run_logger() -> logging.Logger:
-    """A logger whose lines, from DEBUG on, belong to the run around the caller.
+    """A logger whose lines, from INFO on, belong to the run around the caller; the level of logger `flowtell` decides.
 
     They also go where the process's logging sends them, or to stderr where logging has not been set up. Outside a run
     they go only there, so that a function can be tested by its `.fn`.
@@ -28,7 +28,8 @@ def get_run_logger() -> logging.Logger:
     logger = logging.getLogger("flowtell.run")
     if not any(isinstance(handler, _Recorder) for handler in _ROOT.handlers):
         _ROOT.addHandler(_Recorder())
-        _ROOT.setLevel(logging.DEBUG)
+        if _ROOT.level == logging.NOTSET:
+            _ROOT.setLevel(logging.INFO)
     return logger
 
 
@@ -43,7 +44,7 @@ class _Recorder(logging.Handler):
             text = str(record.msg)
         if run is not None:
             _emit(run, record.levelname, record.name, text, file=record.pathname, line=record.lineno)
-        if record.levelno >= logging.INFO and not logging.getLogger().handlers:
+        if not logging.getLogger().handlers:
             record.run = run.name if run is not None else "-"
             _to_stderr(record)
 

@@ -29,7 +29,7 @@ class Options(TypedDict, total=False):
     retry_condition_fn: Callable[..., bool] | None
     """Called with the flow or task, the run and its state after a failed attempt; a false answer ends the run."""
     timeout_seconds: float | None
-    """Of one attempt."""
+    """Of one attempt; of one step where the function is a generator."""
     log_prints: bool | None
     """None: as the run around it."""
     on_running: Iterable[Hook] | None

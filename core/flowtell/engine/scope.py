@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock  # what threading.Lock is, without loading threading
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from flowtell.engine.provenance import Origins
 if TYPE_CHECKING:
     from flowtell.engine.runs import Run
     from flowtell.engine.task_runners import ThreadPoolTaskRunner, Workers
+
+_starting = allocate_lock()
 
 
 class Scope:
@@ -46,12 +49,12 @@ class Scope:
 
     def workers(self) -> Workers:
         """The threads of this scope, started at the first `submit`, and anew in a forked child, which has none."""
-        workers = self._workers
-        if workers is None or workers.pid != os.getpid():
-            from flowtell.engine.task_runners import ThreadPoolTaskRunner
+        with _starting:
+            if self._workers is None or self._workers.pid != os.getpid():
+                from flowtell.engine.task_runners import ThreadPoolTaskRunner
 
-            workers = self._workers = (self.runner or ThreadPoolTaskRunner()).start()
-        return workers
+                self._workers = (self.runner or ThreadPoolTaskRunner()).start()
+            return self._workers
 
     def close(self) -> None:
         """Let idle threads go; what waits in the queue is cancelled."""

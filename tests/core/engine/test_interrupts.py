@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from flowtell import flow, task
+from flowtell import current_run, flow, task
 from flowtell.events import Event, FlowRunFinished, TaskRunFinished
 from flowtell.testing import recorder
 
@@ -146,6 +146,28 @@ def test_an_interrupted_wait_for_a_retry_is_a_cancelled_run(
     assert states(journaled(), "task_run") == {"flaky": "cancelled"}
 
 
+def test_an_interrupted_cell_leaves_the_next_one_alone() -> None:
+    """As in a notebook, where the process lives on: the run is cancelled, the next one is what it always was."""
+
+    @task
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    @flow
+    def cell(stop: bool) -> str:
+        if stop:
+            interrupted()
+        return "ran"
+
+    with recorder() as seen:
+        with pytest.raises(KeyboardInterrupt):
+            cell(True)
+        assert current_run() is None
+        assert cell(False) == "ran"
+    assert [run.state for run in seen.of(TaskRunFinished)] == ["cancelled"]
+    assert [run.state for run in seen.of(FlowRunFinished)] == ["cancelled", "completed"]
+
+
 @pytest.mark.parametrize(("code", "state"), [(None, "completed"), (0, "completed"), (1, "failed"), ("trouble", "failed")])
 def test_an_exit_ends_the_run_as_it_ends_the_process(code: object, state: str) -> None:
     """`sys.exit()` inside a flow: well with nothing or 0, badly with anything else."""
@@ -222,4 +244,5 @@ def test_an_abandoned_thread_does_not_delay_exit(script: Callable[..., subproces
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 0
     assert errors.count("its thread goes on") == 1
+    assert ", 1 thread left behind" in errors
     assert states(journaled(), "task_run") == {"stuck": "timed_out"}
