@@ -19,6 +19,8 @@ EMPTY = (
     "run its flow, and look again."
 )
 
+SWITCHED_OFF = "No assets: the lineage plugin is switched off. Take it out of 'plugins.disable' in the configuration."
+
 
 @app.command
 def show(
@@ -47,7 +49,7 @@ def show(
 
 def _say_what_is_missing(session: Session, graph: Graph) -> None:
     if not graph.assets and not session.json:
-        session.say(EMPTY)
+        session.say(SWITCHED_OFF if "lineage" in session.config["plugins.disable"] else EMPTY)
     if not graph.whole:
         session.say(f"There is more than the {len(graph.assets):,} assets shown. Name one to see what is around it.")
 

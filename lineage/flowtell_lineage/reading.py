@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Row, Select, Table, select
 
 from flowtell.events import Failure
+from flowtell.store.tables import cursors
 from flowtell_lineage.errors import AssetNotFound
 from flowtell_lineage.tables import assets as asset_table
 from flowtell_lineage.tables import edges as edge_table
@@ -109,7 +110,7 @@ def assets(read: Read, *, text: str = "", limit: int = LARGEST) -> list[Asset]:
     wanted = select(asset_table).where(_is_there()).order_by(asset_table.c.asset).limit(limit)
     if text:
         wanted = wanted.where(asset_table.c.asset.contains(text, autoescape=True))
-    return _with_outcomes(read, read(wanted))
+    return _with_outcomes(read, _rows(read, wanted))
 
 
 def get_asset(read: Read, asset: str) -> Asset:
@@ -118,7 +119,7 @@ def get_asset(read: Read, asset: str) -> Asset:
     Raises:
         AssetNotFound: there is none; the closest key is named.
     """
-    found = _assets_named(read, [asset])
+    found = _assets_named(read, [asset]) if _has_run(read) else []
     if not found:
         raise AssetNotFound(asset, _closest(read, asset))
     return found[0]
@@ -153,7 +154,7 @@ def materializations(read: Read, asset: str = "", *, limit: int = 100) -> list[M
     wanted = select(outcome_table).order_by(outcome_table.c.time.desc(), outcome_table.c.id.desc()).limit(limit)
     if asset:
         wanted = wanted.where(outcome_table.c.asset == asset)
-    return [_materialization(row) for row in read(wanted)]
+    return [_materialization(row) for row in _rows(read, wanted)]
 
 
 # --- walking ------------------------------------------------------------------------------------------------------
@@ -189,9 +190,18 @@ def _edges_among(read: Read, keys: Iterable[str]) -> list[Edge]:
 
 
 def _closest(read: Read, asset: str) -> str:
-    keys = [row.asset for row in read(select(asset_table.c.asset).where(_is_there()).limit(LARGEST))]
+    keys = [row.asset for row in _rows(read, select(asset_table.c.asset).where(_is_there()).limit(LARGEST))]
     inside = [key for key in keys if asset and asset in key]
     return next(iter(get_close_matches(asset, keys, n=1) or sorted(inside, key=len)), "")
+
+
+def _rows(read: Read, wanted: Select[Any]) -> Sequence[Row[Any]]:
+    return read(wanted) if _has_run(read) else ()
+
+
+def _has_run(read: Read) -> bool:
+    """Whether the plugin has committed anything; its tables may be missing where it has not, or is switched off."""
+    return bool(read(select(cursors.c.plugin).where(cursors.c.plugin == "lineage")))
 
 
 # --- rows to structs ----------------------------------------------------------------------------------------------

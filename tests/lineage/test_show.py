@@ -12,7 +12,7 @@ import pytest
 from flowtell.bus import emit, renew
 from flowtell.events import AssetFailed, AssetMaterialized, Failure, UpstreamAsset
 from flowtell.ids import new_id
-from flowtell_lineage.commands import EMPTY, show
+from flowtell_lineage.commands import EMPTY, SWITCHED_OFF, show
 from flowtell_lineage.errors import AssetNotFound
 
 RAW, CLEAN, REPORT = "s3://lake/raw", "s3://lake/clean", "s3://lake/report"
@@ -107,6 +107,16 @@ def test_without_assets_it_says_what_to_do(home, capsys):
     show()
     told = capsys.readouterr()
     assert (told.out, told.err.strip()) == ("", EMPTY)
+
+
+def test_where_the_plugin_is_off_it_says_so(flows_have_run, monkeypatch, capsys):
+    """Its tables were never made, which is no error."""
+    monkeypatch.setenv("FLOWTELL_PLUGINS__DISABLE", "lineage")
+    show()
+    told = capsys.readouterr()
+    assert (told.out, told.err.strip()) == ("", SWITCHED_OFF)
+    with pytest.raises(AssetNotFound):
+        show(CLEAN)
 
 
 def test_without_assets_json_is_an_empty_graph(home, capsys):
