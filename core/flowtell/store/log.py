@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import force_setattr
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -37,7 +38,7 @@ class Writer(NamedTuple):
     source: str = ""
 
 
-class Line(NamedTuple):
+class Line(Struct, frozen=True, gc=False):
     """One event on its way into the log: `body` is its line as written, `n` its place at the writer."""
 
     event: Event

@@ -20,12 +20,13 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 def pack(line: bytes, event: Event) -> bytes:
     """The JSON of `line` without its columns."""
     front = _front(event.type, event.id, event.time, event.run, event.task_run, event.flow, event.task).encode()
-    end = len(front)
-    if line == front + b"}":
-        return b"{}"
-    if not line.startswith(front) or line[end : end + 1] != b",":  # another order, spaces, or a name with escapes
-        return _pack_other(line)
-    return b"{" + line[end + 1 :]
+    if line.startswith(front):
+        rest = line[len(front) :]
+        if rest[:1] == b",":
+            return b"{" + rest[1:]
+        if rest == b"}":
+            return b"{}"
+    return _pack_other(line)  # another order, spaces, or a name with escapes
 
 
 def _pack_other(line: bytes) -> bytes:
