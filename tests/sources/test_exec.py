@@ -147,29 +147,25 @@ def test_ctrl_c_reaches_the_command_once(wrapped, the_run):
         "print('up', flush=True)\n"
         "while not got: time.sleep(0.01)\n"
         "time.sleep(0.5)\n"
-        "print('times', len(got), flush=True)\n"
+        "print(len(got), 'times', flush=True)\n"
         "sys.exit(5)\n"
     )
-    process = wrapped.start(sys.executable, "-c", script, stdin=theirs, stdout=theirs, preexec_fn=_take_terminal(theirs))
+    words = [SCRIPT, "exec", "--flow", "job", "--", sys.executable, "-c", script]
+    process = subprocess.Popen(_on_its_terminal(words), stdin=theirs, stdout=theirs, start_new_session=True)
     os.close(theirs)
-    shown = _read_until(ours, b"up")
+    _read_until(ours, b"up")
     os.write(ours, b"\x03")
-    shown = _read_until(ours, b"times 1")
+    shown = _read_until(ours, b"times")
     assert process.wait(20) == 5
     os.close(ours)
-    assert b"times 1" in shown
+    assert b"1 times" in shown
     assert the_run().state == "cancelled"
 
 
-def _take_terminal(descriptor):
-    def take() -> None:
-        os.setsid()
-        import fcntl
-        import termios
-
-        fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)
-
-    return take
+def _on_its_terminal(words: list) -> list[str]:
+    """The same command, by a program that first makes stdin the terminal of its session."""
+    take = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    return [sys.executable, "-c", take, *map(str, words)]
 
 
 def _read_until(descriptor: int, wanted: bytes) -> bytes:

@@ -84,16 +84,24 @@ def prune(*, dry_run: bool = False, json: Json = False) -> None:
 
 
 def _prune(config: Config, *, dry_run: bool) -> dict[str, int]:
+    from flowtell.server.role import server_role
+
+    if dry_run:
+        return _delete_old(config, dry_run=True)
+    with server_role(config.home):  # whoever holds it is the one that writes
+        return _delete_old(config, dry_run=False)
+
+
+def _delete_old(config: Config, *, dry_run: bool) -> dict[str, int]:
     from flowtell.runner import system_clock
     from flowtell.server.retention import prune as delete_old
-    from flowtell.server.role import server_role
     from flowtell.store import open_store
 
-    with server_role(config.home):  # whoever holds it is the one that writes
-        store = open_store(config.store_url)
-        try:
-            counted = delete_old(store, config, now=system_clock(), dry_run=dry_run)
+    store = open_store(config.store_url, read_only=dry_run)
+    try:
+        counted = delete_old(store, config, now=system_clock(), dry_run=dry_run)
+        if not dry_run:
             store.checkpoint()
-        finally:
-            store.close()
+    finally:
+        store.close()
     return counted

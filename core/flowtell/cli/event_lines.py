@@ -60,7 +60,7 @@ def _rest(fields: dict[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, dict) and "traceback" in value:
+    if isinstance(value, dict) and "message" in value:
         value = f"{value.get('type', '')}: {value.get('message', '')}"
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return " ".join(text.split())

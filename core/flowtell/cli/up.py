@@ -26,7 +26,7 @@ def up(*, host: str | None = None, port: int | None = None) -> None:
     output = Output()
 
     def announce(url: str) -> None:
-        output.print_facts([("dashboard", url), ("metrics", f"{url}/metrics"), ("home", config.home)])
+        output.print_facts([("address", url), ("metrics", f"{url}/metrics"), ("home", config.home)])
         output.say("Ctrl-C stops it.")
         output.flush()
 
