@@ -148,6 +148,12 @@ def test_failure_can_be_allowed() -> None:
     assert tolerant() == "ValueError"
 
 
+def test_a_mark_is_taken_off() -> None:
+    """The function gets what is inside, also where there was nothing to mark."""
+    assert add(allow_failure(1), y=unmapped(2)) == 3  # type: ignore[arg-type]
+    assert add.submit(unmapped(1)).result() == 1  # type: ignore[call-overload]
+
+
 def test_wait_for_orders_runs_without_handing_anything_over() -> None:
     """A task starts only after those in `wait_for` have ended; a failed one of them skips it."""
     order: list[str] = []

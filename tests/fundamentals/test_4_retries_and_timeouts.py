@@ -179,7 +179,7 @@ def test_time_is_up_for_what_is_inside_too() -> None:
         except Exception:  # noqa: BLE001  # the widest handler that users write
             pytest.fail("a handler for exceptions has seen the time-out")
 
-    @flow(timeout_seconds=0.05)
+    @flow(timeout_seconds=0.5)
     def impatient() -> None:
         slow()
 

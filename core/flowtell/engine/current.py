@@ -45,16 +45,15 @@ def current_run() -> CurrentRun | None:
 
 def snapshot(run: Run) -> CurrentRun:
     scope = run.scope
-    is_task = run.kind == "task"
     return CurrentRun(
         kind=run.kind,
         id=run.id,
         name=run.name,
         flow=scope.flow,
-        task=run.work.name if is_task else "",
+        task=run.task,
         flow_run_id=scope.run,
         root_run_id=scope.root_run or scope.run,
-        task_run_id=run.id if is_task else "",
+        task_run_id=run.task_run,
         trace=scope.trace,
         attempt=run.attempt,
         started=datetime.fromtimestamp(run.started / 1e6, UTC) if run.started else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from time import process_time_ns, time_ns
+from time import process_time_ns
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from flowtell.engine.flows import Flow
     from flowtell.engine.futures import Future
     from flowtell.engine.inputs import Inputs
-    from flowtell.events import Failure, Result
 
 
 class FlowRun(Run):
     """One execution of a flow; a child of the run that called it, if one did."""
 
     kind = "flow"
+    retrying_event = FlowRunRetrying
+    finished_event = FlowRunFinished
 
     work: Flow[..., Any]
     parameters: Mapping[str, Any] = MappingProxyType({})
@@ -153,32 +154,5 @@ class FlowRun(Run):
                 id=new_id(now), time=now, run=self.id, root_run=self.scope.root_run, flow=flow.name, attempt=self.attempt,
                 name=self._name, tags=flow.tags, parent_run=self.parent_run, parent_task_run=self.parent_task_run,
                 trace=self.scope.trace, parameters=captured(self.parameters), version=flow.version,
-            )
-        )  # fmt: skip
-
-    def _say_retrying(self, error: Failure) -> None:
-        now = time_ns() // 1000
-        emit(
-            FlowRunRetrying(
-                id=new_id(now), time=now, run=self.id, root_run=self.scope.root_run, flow=self.work.name,
-                attempt=self.attempt, delay=self.delay, error=error,
-            )
-        )  # fmt: skip
-
-    def _say_finished(
-        self,
-        *,
-        state: str,
-        error: Failure | None,
-        duration: float | None,
-        cpu: float | None,
-        peak: int,
-        result: Result | None,
-    ) -> None:
-        now = time_ns() // 1000
-        emit(
-            FlowRunFinished(
-                id=new_id(now), time=now, run=self.id, root_run=self.scope.root_run, flow=self.work.name, state=state,
-                error=error, duration=duration, attempts=self.attempt or 1, cpu_seconds=cpu, peak_memory=peak, result=result,
             )
         )  # fmt: skip

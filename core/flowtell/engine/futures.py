@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from flowtell.engine.states import State
 
@@ -21,7 +21,11 @@ class Future(Generic[T]):
 
     __slots__ = ("__weakref__", "_callbacks", "_ended", "_lock", "_value", "exception", "run")
 
+    any_made: ClassVar[bool] = False
+    """Whether this process has made one: where it has not, no argument need be searched."""
+
     def __init__(self, run: TaskRun) -> None:
+        Future.any_made = True
         self.run = run
         self.exception: BaseException | None = None
         self._value: Any = None

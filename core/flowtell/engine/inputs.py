@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowtell.engine.containers import replace, walk
 from flowtell.engine.futures import Future
-from flowtell.engine.marks import allow_failure
+from flowtell.engine.marks import Mark, allow_failure
 from flowtell.engine.provenance import elements
 from flowtell.engine.signatures import argument_names
 from flowtell.errors import UpstreamFailed
@@ -25,13 +25,14 @@ WAIT_FOR = "wait_for"
 class Inputs:
     """The arguments of one run, looked through once."""
 
-    __slots__ = ("_args", "_kwargs", "_may_fail", "_work", "futures", "sources")
+    __slots__ = ("_args", "_kwargs", "_marked", "_may_fail", "_work", "futures", "sources")
 
     def __init__(
         self, work: Work[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, wait_for: Any = None, origins: Origins
     ) -> None:
         self._work, self._args, self._kwargs = work, args, kwargs
         self._may_fail: set[int] = set()
+        self._marked = False
         self.futures: list[Future[Any]] = []
         self.sources: list[tuple[str, TaskRun, str]] = []
         """Each (argument, task run that it came from, evidence); evidence is `future` or `object`."""
@@ -50,7 +51,7 @@ class Inputs:
         Raises:
             UpstreamFailed: one did not end well and is not wrapped in `allow_failure`.
         """
-        if not self.futures:
+        if not self.futures and not self._marked:
             return self._args, self._kwargs
         for future in self.futures:
             if future.exception is not None and id(future) not in self._may_fail:
@@ -72,12 +73,16 @@ class Inputs:
                     self.sources.append((argument, run, "object"))
 
     def _look_for_futures(self, argument: str, value: Any) -> None:
+        if not Future.any_made and not isinstance(value, Mark):
+            return
         for item in walk(value):
             if isinstance(item, Future):
                 self.futures.append(item)
                 self.sources.append((argument, item.run, "future"))
-            elif isinstance(item, allow_failure):
-                self._may_fail.update(id(inner) for inner in walk(item.value))
+            elif isinstance(item, Mark):
+                self._marked = True
+                if isinstance(item, allow_failure):
+                    self._may_fail.update(id(inner) for inner in walk(item.value))
                 self._look_for_futures(argument, item.value)
 
 
@@ -88,4 +93,4 @@ def _value(argument: Any) -> Any:
 def _outcome(item: Any) -> Any:
     if isinstance(item, Future):
         return item.outcome
-    return replace(item.value, _outcome) if isinstance(item, allow_failure) else item
+    return replace(item.value, _outcome) if isinstance(item, Mark) else item

@@ -59,11 +59,10 @@ def record(run: Run, level: str, logger: str, message: str) -> None:
 
 def _emit(run: Run, level: str, logger: str, message: str, *, file: str = "", line: int = 0) -> None:
     now, scope = time_ns() // 1000, run.scope
-    is_task = run.kind == "task"
     emit(
         LogRecorded(
             id=new_id(now), time=now, run=scope.run, root_run=scope.root_run, flow=scope.flow,
-            task_run=run.id if is_task else "", task=run.work.name if is_task else "", level=level, logger=logger,
+            task_run=run.task_run, task=run.task, level=level, logger=logger,
             message=message[:_MESSAGE], file=file, line=line,
         )
     )  # fmt: skip

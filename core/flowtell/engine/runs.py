@@ -11,11 +11,13 @@ from contextlib import nullcontext
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from flowtell.bus import emit
 from flowtell.engine import context
 from flowtell.engine.results import result_of
 from flowtell.engine.states import State, end_of
 from flowtell.engine.usage import peak_memory
 from flowtell.errors import RunTimedOut
+from flowtell.ids import new_id
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -23,13 +25,15 @@ if TYPE_CHECKING:
     from flowtell.engine.futures import Future
     from flowtell.engine.scope import Scope
     from flowtell.engine.work import Work
-    from flowtell.events import Failure, Result
+    from flowtell.events import Failure, FlowRunFinished, FlowRunRetrying, TaskRunFinished, TaskRunRetrying
 
 
 class Run:
     """One execution of a flow or task. `scope` is what new runs join that start inside it."""
 
     kind: ClassVar[str]
+    retrying_event: ClassVar[type[FlowRunRetrying | TaskRunRetrying]]
+    finished_event: ClassVar[type[FlowRunFinished | TaskRunFinished]]
 
     id: str
     work: Work[..., Any]
@@ -40,6 +44,10 @@ class Run:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     log_prints: bool
+
+    task_run: str = ""
+    task: str = ""
+    """Of a task run its id and its task's name, as events carry them."""
 
     # on the class: a run that has no need of them does not pay for them
     attempt: int = 0
@@ -117,7 +125,7 @@ class Run:
         if end in ("failed", "timed_out") and self._may_retry(error, end):
             self.delay = self.work.retries.delay_after(self.attempt)
             self.state = "retrying"
-            self._say_retrying(_told(error))
+            self._say_retrying(error)
             return True
         self.end(end, error)
         return False
@@ -131,13 +139,14 @@ class Run:
 
     def end(self, state: str, error: BaseException | None = None, result: Any = None) -> None:
         """Write how the run ended, once, and only in the process that it began in: a forked child ends without a word."""
+        identifier = new_id()
         if self.state in _ENDED or self._process is not context.process:
             return
         self.state = state
         try:
-            self._write_end(state, error, result)
-        except BaseException:  # a Ctrl-C in the middle of it: the end is written all the same
-            self._write_end(state, error, result)
+            self._write_end(identifier, state, error, result)
+        except BaseException:  # a Ctrl-C in the middle of it: the end is written all the same, as one event
+            self._write_end(identifier, state, error, result)
             raise
         self.outer.open.pop(self.id, None)
         if self.work.hooks:
@@ -149,16 +158,29 @@ class Run:
         """Since the first attempt began."""
         return (perf_counter_ns() - self._began) // 1000 / 1e6 if self.attempt else 0.0
 
-    def _write_end(self, state: str, error: BaseException | None, result: Any) -> None:
+    def _write_end(self, identifier: str, state: str, error: BaseException | None, result: Any) -> None:
         ended = perf_counter_ns()
         ran = self.attempt > 0
         cpu = (self.cpu_ns(ended) - self._cpu) // 1000 / 1e6 if ran else None
-        duration = (ended - self._began) // 1000 / 1e6 if ran else None
         self._close(state, error, result)
-        told = _told(error) if error is not None and state != "completed" else None
-        self._say_finished(
-            state=state, error=told, duration=duration, cpu=cpu, peak=peak_memory(ended),
-            result=None if result is None else result_of(result),
+        scope = self.scope
+        emit(
+            self.finished_event(
+                id=identifier, time=time_ns() // 1000, run=scope.run, root_run=scope.root_run, flow=scope.flow,
+                task_run=self.task_run, task=self.task, state=state,
+                error=_told(error) if error is not None and state != "completed" else None,
+                duration=(ended - self._began) // 1000 / 1e6 if ran else None, attempts=self.attempt or 1, cpu_seconds=cpu,
+                peak_memory=peak_memory(ended), result=None if result is None else result_of(result),
+            )
+        )  # fmt: skip
+
+    def _say_retrying(self, error: BaseException) -> None:
+        now, scope = time_ns() // 1000, self.scope
+        emit(
+            self.retrying_event(
+                id=new_id(now), time=now, run=scope.run, root_run=scope.root_run, flow=scope.flow, task_run=self.task_run,
+                task=self.task, attempt=self.attempt, delay=self.delay, error=_told(error),
+            )
         )  # fmt: skip
 
     def cancel(self) -> None:
@@ -199,21 +221,6 @@ class Run:
         """After the end has been written and the hooks were called."""
 
     def _say_started(self, now: int) -> None:
-        raise NotImplementedError
-
-    def _say_retrying(self, error: Failure) -> None:
-        raise NotImplementedError
-
-    def _say_finished(
-        self,
-        *,
-        state: str,
-        error: Failure | None,
-        duration: float | None,
-        cpu: float | None,
-        peak: int,
-        result: Result | None,
-    ) -> None:
         raise NotImplementedError
 
     @property

@@ -70,5 +70,4 @@ def _place() -> dict[str, Any]:
     if run is None:
         return {}
     scope = run.scope
-    task = {"task_run": run.id, "task": run.work.name} if run.kind == "task" else {}
-    return {"run": scope.run, "root_run": scope.root_run, "flow": scope.flow, **task}
+    return {"run": scope.run, "root_run": scope.root_run, "flow": scope.flow, "task_run": run.task_run, "task": run.task}

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from flowtell.engine.inputs import Inputs
     from flowtell.engine.lineage import Lineage
     from flowtell.engine.tasks import Task
-    from flowtell.events import Failure, Result
 
 
 class TaskRun(Run):
     """One execution of a task, in a flow run or by itself."""
 
     kind = "task"
+    retrying_event = TaskRunRetrying
+    finished_event = TaskRunFinished
 
     work: Task[..., Any]
     map_index: int | None = None
@@ -41,8 +42,8 @@ class TaskRun(Run):
 
     def __init__(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any = None) -> None:
         outer = context.current.get()
-        self.id, self._process = new_id(), context.process
-        self.work = task
+        self.id = self.task_run = new_id()
+        self.work, self.task, self._process = task, task.name, context.process
         self.scope = self.outer = scope = OUTSIDE if outer is None else outer.scope
         self.function, self.args, self.kwargs = task.fn, args, kwargs
         self.log_prints = task.log_prints if task.log_prints is not None else outer is not None and outer.log_prints
@@ -121,31 +122,3 @@ class TaskRun(Run):
         )  # fmt: skip
         if self.lineage is not None and self.attempt == 1:
             self.lineage.begin()
-
-    def _say_retrying(self, error: Failure) -> None:
-        now, scope = time_ns() // 1000, self.outer
-        emit(
-            TaskRunRetrying(
-                id=new_id(now), time=now, run=scope.run, root_run=scope.root_run, flow=scope.flow, task_run=self.id,
-                task=self.work.name, attempt=self.attempt, delay=self.delay, error=error,
-            )
-        )  # fmt: skip
-
-    def _say_finished(
-        self,
-        *,
-        state: str,
-        error: Failure | None,
-        duration: float | None,
-        cpu: float | None,
-        peak: int,
-        result: Result | None,
-    ) -> None:
-        now, scope = time_ns() // 1000, self.outer
-        emit(
-            TaskRunFinished(
-                id=new_id(now), time=now, run=scope.run, root_run=scope.root_run, flow=scope.flow, task_run=self.id,
-                task=self.work.name, state=state, error=error, duration=duration, attempts=self.attempt or 1,
-                cpu_seconds=cpu, peak_memory=peak, result=result,
-            )
-        )  # fmt: skip

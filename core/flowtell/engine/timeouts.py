@@ -18,7 +18,7 @@ from typing import Any
 from flowtell.bus import warn_once
 from flowtell.errors import RunTimedOut, ThreadAbandoned
 
-_abandoned = 0
+_abandoned: list[threading.Thread] = []
 
 
 class Expired(BaseException):
@@ -65,8 +65,8 @@ async def cancelled_after(seconds: float, too_long: RunTimedOut) -> AsyncIterato
 
 
 def abandoned() -> int:
-    """Threads of this process that were left behind."""
-    return _abandoned
+    """How many threads of this process were left behind and have not returned yet."""
+    return sum(thread.is_alive() for thread in _abandoned)
 
 
 def _alarm_is_free() -> bool:
@@ -113,7 +113,6 @@ def _ring(_signal: int, _frame: Any) -> None:
 
 
 def _by_thread(function: Callable[[], Any], seconds: float, too_long: RunTimedOut) -> Any:
-    global _abandoned
     outcome: list[tuple[Any, BaseException | None]] = []
     ended = threading.Event()
 
@@ -127,7 +126,7 @@ def _by_thread(function: Callable[[], Any], seconds: float, too_long: RunTimedOu
     thread = threading.Thread(target=copy_context().run, args=(body,), name=f"flowtell-{too_long.name}", daemon=True)
     thread.start()
     if not ended.wait(seconds):
-        _abandoned += 1
+        _abandoned[:] = [*(other for other in _abandoned if other.is_alive()), thread]
         warn_once(ThreadAbandoned(too_long.kind, too_long.name))
         raise too_long
     value, error = outcome[0]
