@@ -19,7 +19,7 @@ INSTALL = PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-all check bench schemas docs constraints build clean
+.PHONY: help install demo test test-slow test-all check bench schemas docs pictures constraints build clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
@@ -48,14 +48,14 @@ check: install  ## style, types, import contracts
 bench: install  ## the budgets
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
-schemas: install  ## write the JSON schemas of events and configuration
+schemas: install  ## write the JSON schemas of events
 	$(BIN)/flowtell events schema --output docs/schemas
-	$(BIN)/flowtell config show --schema > docs/schemas/flowtell.toml.json
 
-# docs: nothing is generated yet. When docs_tools exists:
-#	$(BIN)/python -m docs_tools $(ARGS)
-docs:
-	@echo "docs/ is plain Markdown: nothing to build"
+docs: schemas  ## write the pages that are generated
+	$(BIN)/python docs/event_reference.py
+
+pictures: install  ## take the README's pictures from the demo; needs Debian's chromium
+	$(BIN)/python docs/pictures.py
 
 # Names and versions only, for every Python from 3.11 on: no hashes, addresses or paths.
 constraints:  ## resolve constraints.txt anew, with uv
