@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from flowtell.cli.flow_target import find_flow
 from flowtell.cli.options import Json
-from flowtell.cli.outcome import Interrupted, Misuse, debugging
+from flowtell.cli.outcome import Misuse, debugging
 from flowtell.cli.run_ending import FlowFailed, told_how_it_ended
+from flowtell.cli.signals import interrupted_by_signals
 from flowtell.errors import FlowtellError
 
 app = App(name="run")
-
-_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @app.default
@@ -39,7 +36,7 @@ def run(
     """
     parameters = _parameters(param)
     flow = find_flow(target)
-    with _cancelled_by_signals(), told_how_it_ended(json=json):
+    with interrupted_by_signals(), told_how_it_ended(json=json):
         try:
             _run_to_end(flow, parameters)
         except FlowtellError:
@@ -82,20 +79,3 @@ def _await(coroutine: Any) -> None:
 async def _exhausted(steps: Any) -> None:
     async for _ in steps:
         pass
-
-
-@contextmanager
-def _cancelled_by_signals() -> Iterator[None]:
-    """Each raises what Ctrl-C raises, also in a container's first process, where by default it would do nothing."""
-
-    def interrupt(number: int, _frame: object) -> None:
-        raise Interrupted(number, signal.Signals(number).name)
-
-    # nohup ignores SIGHUP, a shell without jobs the SIGINT of what it puts into the background: that stays so
-    taken = [number for number in _STOPPING if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, interrupt) for number in taken}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

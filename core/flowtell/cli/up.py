@@ -6,14 +6,15 @@ from cyclopts import App
 
 from flowtell.cli.log_output import log_to_stderr
 from flowtell.cli.output import Output
+from flowtell.cli.signals import interrupted_by_signals
 from flowtell.config import load
 
 app = App(name="up")
 
 
 @app.default
-def up(*, host: str | None = None, port: int | None = None) -> None:
-    """Run the server until Ctrl-C: it ingests journals, runs plugins and serves HTTP.
+def up(*, host: str | None = None, port: int | None = None) -> int:
+    """Run the server until Ctrl-C or SIGTERM: it ingests journals, runs plugins and serves HTTP.
 
     Args:
         host: Address to listen on; any but loopback needs a token. Default: server.host, 127.0.0.1.
@@ -30,4 +31,9 @@ def up(*, host: str | None = None, port: int | None = None) -> None:
         output.say("Ctrl-C stops it.")
         output.flush()
 
-    run_server(config, announce=announce)
+    try:
+        with interrupted_by_signals():  # uvicorn raises what it caught once more, and the store is still open then
+            run_server(config, announce=announce)
+    except KeyboardInterrupt:
+        output.say("Stopped.")
+    return 0

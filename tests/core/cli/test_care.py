@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
+from urllib.request import urlopen
 
 import jsonschema
 import pytest
 
 from flowtell.config import SETTINGS
 from flowtell.server.role import IngestRole
+
+SCRIPT = Path(sys.executable).with_name("flowtell")
 
 
 def verdicts(outcome) -> dict[str, str]:
@@ -162,3 +169,18 @@ def test_a_second_server_on_one_home_is_refused(flowtell, home):
 
 def test_an_open_address_needs_a_token(flowtell):
     assert flowtell("up", "--host", "0.0.0.0", "--port", "0").err.startswith("Error FT1405: ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_asked_to_stop_ends_well(number, signals_as_in_a_shell, home):
+    """Its address is data, on stdout; once it has stopped, another may take the home."""
+    process = subprocess.Popen([SCRIPT, "up", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    name, url = process.stdout.readline().rstrip().split("\t")
+    with urlopen(f"{url}/healthz") as answer:
+        assert (name, answer.status) == ("address", 200)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "Ctrl-C stops it.\nStopped.\n")
+    role = IngestRole(str(home))
+    assert role.take()
+    role.release()
