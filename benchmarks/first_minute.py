@@ -1,7 +1,7 @@
 """From a bare checkout to live pages: `make demo` in a fresh clone of what is committed, packages from the usual places.
 
 The clock starts before `make`, stops when the pages answer, and goes on until a run stands on them. It says how long a
-newcomer waits here and now: packages that a cache holds cost no download. FLOWTELL_UV_CACHE=off empties that cache.
+newcomer waits here and now: packages that a cache holds cost no download. BENCH_UV_CACHE=off begins with an empty cache.
 """
 
 from __future__ import annotations
@@ -47,13 +47,17 @@ def _demo(clone: str, home: str) -> list[Figure]:
             os.killpg(process.pid, signal.SIGINT)
         process.wait(60)
     return [
-        Figure("make demo in a fresh clone, to live pages", pages, "s", at_most=60, note="with uv; cached packages"),
+        Figure("make demo in a fresh clone, to live pages", pages, "s", at_most=60, note=f"with uv, {_cache()}"),
         Figure("make demo in a fresh clone, to the first run on them", run, "s"),
     ]
 
 
+def _cache() -> str:
+    return "nothing cached" if os.environ.get("BENCH_UV_CACHE") == "off" else "packages cached"
+
+
 def _without_cache(home: str) -> dict[str, str]:
-    return {"UV_CACHE_DIR": f"{home}-cache"} if os.environ.get("FLOWTELL_UV_CACHE") == "off" else {}
+    return {"UV_CACHE_DIR": f"{home}-cache"} if os.environ.get("BENCH_UV_CACHE") == "off" else {}
 
 
 def _until(process: subprocess.Popen[bytes], address: str, holds: Any) -> float:

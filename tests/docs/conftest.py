@@ -52,11 +52,6 @@ class Block(NamedTuple):
     line: int
 
 
-def blocks(page: Path) -> list[Block]:
-    text = page.read_text()
-    return [Block(found[1], found[2], text.count("\n", 0, found.start()) + 1) for found in BLOCK.finditer(text)]
-
-
 def same(text: str) -> list[str]:
     """The lines of an output without what differs each time."""
     for pattern, instead in VARIES:
@@ -89,9 +84,15 @@ class Reader:
             "PYTEST_ADDOPTS": "-p no:dash -p no:randomly -p no:cacheprovider",  # what a reader does not have installed
         }
 
+    @staticmethod
+    def blocks(page: Path) -> list[Block]:
+        """The blocks of the page."""
+        text = page.read_text()
+        return [Block(found[1], found[2], text.count("\n", 0, found.start()) + 1) for found in BLOCK.finditer(text)]
+
     def follow(self, page: Path) -> None:
         """Do what the page says, block by block."""
-        for block in blocks(page):
+        for block in self.blocks(page):
             file = FILE.match(block.text)
             if file:
                 path = self.folder / file[1]

@@ -20,3 +20,11 @@ def test_the_tutorial(reader, root):
 
 def test_write_a_plugin(reader, root):
     reader.follow(root / "docs" / "plugins.md")
+
+
+def test_the_readmes_flow_is_an_example(reader, root):
+    """The same code, blank lines apart, for those who would rather run it than copy it."""
+    (block,) = (block for block in reader.blocks(root / "README.md") if block.language == "python")
+    example = (root / "examples" / "shells.py").read_text()
+    shown = [line for line in block.text.splitlines() if line and not line.startswith("#")]
+    assert shown == [line for line in example.splitlines() if line]

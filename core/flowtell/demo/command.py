@@ -41,6 +41,8 @@ def demo(
     log_to_stderr()
     output = Output(json=json)
     with open_stage(port) as stage:
+        if stage.moved:
+            output.say(f"The port is taken, so the pages are on {stage.url}.")
         well = _tour(stage, output)
         if not once:
             _go_on(stage, output)

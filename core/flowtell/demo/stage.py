@@ -26,8 +26,10 @@ _QUIET: Final = 1.5
 class Stage:
     """A running server and what may be asked of it."""
 
-    def __init__(self, config: Config, url: str, service: Service) -> None:
+    def __init__(self, config: Config, url: str, service: Service, *, moved: bool) -> None:
         self.config, self.url, self._service = config, url, service
+        self.moved = moved
+        """Whether the port that was asked for is somebody else's."""
         self.began = time.time_ns() // 1000
         self.head = service.store.log.head()
         """The newest event from before the tour."""
@@ -89,7 +91,7 @@ def open_stage(port: int | None = None) -> Iterator[Stage]:
     wanted = load({"server.port": port})
     config = load({"server.port": _usable_port(wanted)})
     with running_server(config) as (url, service):
-        yield Stage(config, url, service)
+        yield Stage(config, url, service, moved=wanted["server.port"] not in (0, config["server.port"]))
 
 
 def _usable_port(config: Config) -> int:
