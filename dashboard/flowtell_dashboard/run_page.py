@@ -234,7 +234,7 @@ def _logs(lines: Sequence[LogLine]) -> list[Any]:
                 className="section-head",
             )
         ]
-    shown = f"the newest {LOG_LINES} lines" if len(lines) == LOG_LINES else f"{len(lines)} lines"
+    shown = f"the newest {LOG_LINES} lines" if len(lines) == LOG_LINES else f"{len(lines)} line{'s' * (len(lines) > 1)}"
     rows = html.Ol([_log_line(line) for line in lines], className="logs", tabIndex=0, **attributes(aria_label="Log lines"))
     return [html.Div([html.H2("Logs"), html.Span(shown)], className="section-head"), rows]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowtell_dashboard.filters import LONGEST, WINDOWS, RunFilter
@@ -20,12 +20,14 @@ filters = st.builds(
 )
 
 
+@settings(deadline=None)  # a machine of tests may be slow
 @given(filters)
 def test_a_filter_survives_its_link(wanted):
     """For all filters."""
     assert RunFilter.of(wanted.link().partition("?")[2]) == wanted
 
 
+@settings(deadline=None)  # a machine of tests may be slow
 @given(st.text())
 def test_any_address_is_some_filter(search):
     """For all texts after the question mark; the place, where there is one, is whole."""

@@ -71,7 +71,7 @@ def test_task_runs_and_logs_are_there(page, run, words):
         ("load", 2, "Failed", "KeyError: 'day'")
     ]
     assert shown.task_summary == "1 of 1 shown, 1 ended"
-    assert words(shown.logs) == "Logs 1 lines WARNING load <b>odd</b> row"
+    assert words(shown.logs) == "Logs 1 line WARNING load <b>odd</b> row"
 
 
 def test_a_running_run_grows_from_its_start(house, page):

@@ -8,7 +8,7 @@
 
   function fit(api) {
     const columns = api.getColumns();
-    if (!columns || fitted.get(api) === narrow.matches) return;
+    if (fitted.get(api) === narrow.matches) return;
     fitted.set(api, narrow.matches);
     const [cards, others] = [columns.filter((c) => c.getColId() === "card"), columns.filter((c) => c.getColId() !== "card")];
     api.setColumnsVisible(cards, narrow.matches);
@@ -18,12 +18,14 @@
     api.resetRowHeights();
   }
 
-  function fitById(id) {
-    if (!window.dash_ag_grid || !document.getElementById(id)) return;
-    window.dash_ag_grid.getApiAsync(id).then(fit, () => {});
+  // Rows may come before the table's own script has been loaded, so a table that is not ready is tried again.
+  function fitById(id, tries = 200) {
+    const api = window.dash_ag_grid && document.getElementById(id) && window.dash_ag_grid.getApi(id);
+    if (api && api.getColumns()) fit(api);
+    else if (tries > 0) setTimeout(fitById, 50, id, tries - 1);
   }
 
-  narrow.addEventListener("change", () => TABLES.forEach(fitById));
+  narrow.addEventListener("change", () => TABLES.forEach((id) => fitById(id, 0)));
   const flowtell = ((window.dash_clientside = window.dash_clientside || {}).flowtell =
     window.dash_clientside.flowtell || {});
   flowtell.fit = function (_rows, id) {
