@@ -51,10 +51,10 @@ def test_a_terminal_gets_one_line_an_event(terminal, history):
     assert "flow_run.finished" in shown.plain
 
 
-def test_what_comes_is_followed(history, flowtell):
+def test_what_comes_is_followed(history, shell):
     process = subprocess.Popen([SCRIPT, "events", "--follow", "--json", "--limit", "1"], stdout=subprocess.PIPE, text=True)
     last = json.loads(process.stdout.readline())
-    assert flowtell("exec", "--flow", "later", "--", "true").code == 0
+    assert shell("exec", "--flow", "later", "--", "true").code == 0  # it takes over its process's signals
     come = [json.loads(process.stdout.readline()) for _ in range(3)]
     process.terminate()
     process.communicate()
