@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from flowtell.errors import ConfigError, FlowtellError, JournalUnwritable, MalformedEvent
 from flowtell.events import Event, encode
-from flowtell.journal import Journal, open_journal
 from flowtell.version import VERSION
 
 if TYPE_CHECKING:
     from flowtell.config import Config
+    from flowtell.journal import Journal
 
 Sink = Callable[[Event], None]
 
@@ -61,6 +61,8 @@ class _Bus:
 
     def _open(self) -> Journal:
         settings = self.settings = self.read_settings()
+        from flowtell.journal import open_journal  # what a process that has emitted nothing need not load
+
         journal = open_journal(settings.home, environment=settings["environment"], source=self.source, version=VERSION)
         journal.unreported = self.dropped
         self.journal = journal

@@ -103,7 +103,7 @@ def test_a_flow_in_a_flow_is_a_child_run() -> None:
     assert (direct.parent_task_run, in_task.parent_task_run) == ("", task_run.task_run)
 
 
-def test_a_method_can_be_a_task() -> None:
+def test_a_method_can_be_a_task_or_flow() -> None:
     """Decorated in a class, it is called on the instance."""
 
     class Shop:
@@ -114,7 +114,14 @@ def test_a_method_can_be_a_task() -> None:
         def greet(self, who: str) -> str:
             return f"{self.name} greets {who}"
 
+        @flow
+        def open(self, hour: int) -> str:
+            return f"{self.greet('you')} at {hour}"
+
     assert Shop("berlin").greet("you") == "berlin greets you"
+    with recorder() as seen:
+        assert Shop("berlin").open("9") == "berlin greets you at 9"  # type: ignore[arg-type]
+    assert seen.of(FlowRunStarted)[0].parameters == {"hour": 9}
 
 
 def test_a_task_knows_itself() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from time import time_ns
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from flowtell.bus import emit, journal_path
 from flowtell.events import AssetDeclared, CodePlace, FlowDeclared
@@ -14,12 +13,14 @@ if TYPE_CHECKING:
     from flowtell.engine.assets import Asset
     from flowtell.engine.flows import Flow
 
-_flows: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+_flows: dict[str, tuple[str, tuple[Any, ...]]] = {}
 _assets: dict[Asset, tuple[str, tuple[Any, ...]]] = {}
 
 
 def declare_flow(flow: Flow[..., Any]) -> None:
-    if _flows.get(flow) == journal_path():
+    """Again only where another object gives the same name other properties."""
+    said = (flow.version, flow.description, flow.tags, flow.owners, flow.rules)
+    if _flows.get(flow.name) == (journal_path(), said):
         return
     now = time_ns() // 1000
     emit(
@@ -29,7 +30,7 @@ def declare_flow(flow: Flow[..., Any]) -> None:
             timeout=flow.timeout_seconds, parameters_schema=flow.parameters.schema(),
         )
     )  # fmt: skip
-    _flows[flow] = journal_path()
+    _flows[flow.name] = journal_path(), said
 
 
 def declare_asset(asset: Asset) -> None:

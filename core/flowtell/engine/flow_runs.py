@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from flowtell.bus import emit
 from flowtell.engine import context
-from flowtell.engine.capture import captured
-from flowtell.engine.declarations import declare_flow
-from flowtell.engine.farewell import say_where_to_look
 from flowtell.engine.provenance import ATOMS, Origins
 from flowtell.engine.runs import Run
 from flowtell.engine.scope import OUTSIDE, Scope
@@ -104,6 +101,8 @@ class FlowRun(Run):
         return error is not self._refusal and super()._may_retry(error, end)
 
     def _open(self, now: int) -> None:
+        from flowtell.engine.declarations import declare_flow
+
         declare_flow(self.work)
         self._take_parameters()
         if self.work.run_name is not None:
@@ -145,9 +144,13 @@ class FlowRun(Run):
     def _after_end(self) -> None:
         self.args, self.kwargs = (), {}
         if not self.parent_run:
+            from flowtell.engine.farewell import say_where_to_look
+
             say_where_to_look(self)
 
     def _say_started(self, now: int) -> None:
+        from flowtell.engine.capture import captured
+
         flow = self.work
         emit(
             FlowRunStarted(

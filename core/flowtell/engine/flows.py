@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from flowtell.engine.flow_runs import FlowRun
-from flowtell.engine.parameters import Parameters
 from flowtell.engine.work import Work
 
 if TYPE_CHECKING:
     from flowtell.engine.options import FlowOptions
+    from flowtell.engine.parameters import Parameters
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -28,7 +29,12 @@ class Flow(Work[P, R_co]):
         self.rules = tuple(options.get("rules") or ())
         self.owners = tuple(options.get("owners") or ())
         self.task_runner = options.get("task_runner")
-        self.parameters = Parameters(self.name, fn, check=options.get("validate_parameters", True))
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        from flowtell.engine.parameters import Parameters
+
+        return Parameters(self.name, self.fn, check=self._options.get("validate_parameters", True))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         return self._drive(FlowRun(self, args, kwargs))  # type: ignore[no-any-return]

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
-from flowtell.engine.capture import REDACTED, is_secret
 from flowtell.engine.signatures import argument_names
 from flowtell.errors import ParameterError
 
@@ -132,6 +131,8 @@ def _adapter(hint: Any) -> Any:
 
 def _problem(name: str, error: Any) -> str:
     place = ".".join(str(part) for part in (name, *error["loc"]))
+    from flowtell.engine.capture import REDACTED, is_secret
+
     got = REDACTED if is_secret(name) else _shown(error["input"])
     return f"{place}: {error['msg']} (got {got})"
 

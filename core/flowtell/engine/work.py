@@ -71,13 +71,7 @@ class Work(Generic[P, R_co]):
 
         def __get__(self, instance: Any, owner: type | None = None) -> Self:
             """A decorated method, bound: its runs get the instance."""
-            if instance is None:
-                return self
-            from copy import copy
-
-            bound = copy(self)
-            bound.fn = self.fn.__get__(instance, owner)
-            return bound
+            return self if instance is None else type(self)(self.fn.__get__(instance, owner), self._options)
 
 
 def _name_of(fn: Callable[..., Any]) -> str:
