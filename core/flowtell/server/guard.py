@@ -50,9 +50,12 @@ class Guard:
             await self._pass_on(scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = _Body(receive, send)
         try:
-            await self._app(scope, _bounded(receive), send)
+            await self._app(scope, body.receive, body.send)
         except _TooLarge:
+            pass
+        if body.too_large and not body.answered:
             await _refuse(scope, receive, send, 413, f"a body is at most {BODY_LIMIT >> 20} MiB")
 
     def _has_token(self, scope: Scope) -> bool:
@@ -90,18 +93,27 @@ def _known_host(scope: Scope) -> bool:
     return is_loopback(name.strip("[]"))
 
 
-def _bounded(receive: Receive) -> Receive:
-    taken = 0
+class _Body:
+    """Counts what comes in. Beyond the bound the application's own answer, an error, is held back for ours."""
 
-    async def limited() -> Message:
-        nonlocal taken
-        message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > BODY_LIMIT:
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._taken = 0
+        self.too_large = self.answered = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._taken += len(message.get("body", b""))
+        if self._taken > BODY_LIMIT:
+            self.too_large = True
             raise _TooLarge
         return message
 
-    return limited
+    async def send(self, message: Message) -> None:
+        if self.too_large and not self.answered:
+            return
+        self.answered = True
+        await self._send(message)
 
 
 class _TooLarge(Exception):
