@@ -15,7 +15,13 @@ from flowtell.store.tables import metadata as core
 MAX_ROWS: Final = 200_000
 """Rows of one write set; a plugin that offers more is refused, as its transaction would hold everybody up."""
 
+MAX_BYTES: Final = 32 << 20
+"""Text and bytes in the rows of one write set, for the same reason: 100 MB held the log up for seconds."""
+
 Rows = Sequence[Mapping[str, Any]]
+
+
+_SIZED: Final = frozenset({str, bytes})
 
 
 class WriteSet:
@@ -25,7 +31,7 @@ class WriteSet:
         self.events: list[Event] = []
         self._plugin = plugin
         self._statements: list[tuple[Any, Rows]] = []
-        self._rows = 0
+        self._rows = self._bytes = 0
 
     def __bool__(self) -> bool:
         return bool(self._statements or self.events)
@@ -34,6 +40,9 @@ class WriteSet:
         self._rows += max(len(rows), 1)
         if self._rows > MAX_ROWS:
             raise BadWriteSet(self._plugin, f"more than {MAX_ROWS} rows; hand them over in smaller parts")
+        self._bytes += sum([len(value) for row in rows for value in row.values() if value.__class__ in _SIZED])
+        if self._bytes > MAX_BYTES:
+            raise BadWriteSet(self._plugin, f"more than {MAX_BYTES >> 20} MiB; hand them over in smaller parts")
         self._statements.append((statement, rows))
 
     def check(self, own: MetaData | None) -> None:
