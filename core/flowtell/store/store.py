@@ -64,13 +64,13 @@ class Store:
         """
         assert self._writing is not None, "the store was opened to read"
         with self._turns:
-            with self._writing.begin() as connection:
-                transaction = Transaction(connection)
-                try:
+            try:
+                with self._writing.begin() as connection:
+                    transaction = Transaction(connection)
                     yield transaction
-                except BaseException:
-                    self.log.forget_uncommitted()
-                    raise
+            except BaseException:  # the commit's own failure too: a disk is full when everything else went well
+                self.log.forget_uncommitted()
+                raise
             for events in transaction.appended:
                 self.window.put(events)
 
