@@ -1,4 +1,4 @@
-"""The store's disk fills up under a running server, and has room again: flows do not notice, and nothing is missing after."""
+"""The store's disk fills up under a running server and has room again: flows do not notice, nothing is missing after."""
 
 from __future__ import annotations
 

@@ -68,6 +68,8 @@ class Stage:
         runner = Runner(name, factory, self.store, deadline=DEADLINE, **options)
         runner.all_statuses = lambda: [thread.runner.status() for thread in self.threads]
         thread = RunnerThread(runner)
+        pause = thread._pause
+        thread._pause = lambda state, seconds: pause(state, seconds / 10)
         self.threads.append(thread)
         thread.start()
         return runner
