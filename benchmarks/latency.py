@@ -16,7 +16,11 @@ from collections.abc import Iterator
 from figure import Figure
 
 _COUNT = re.compile(rb'^flowtell_flow_runs_total\{[^}]*flow="beat"[^}]*state="completed"[^}]*\} (\d+)', re.MULTILINE)
-_SERVER = "from flowtell import config; from flowtell.server.app import run_server; run_server(config.load(), announce=lambda url: print(url, flush=True))"
+_SERVER = """
+from flowtell import config
+from flowtell.server.app import run_server
+run_server(config.load(), announce=lambda url: print(url, flush=True))
+"""
 
 
 @contextlib.contextmanager
@@ -64,7 +68,8 @@ def measure(quick: bool = False) -> list[Figure]:
         with _server(home) as url:
             waits = _beats(url, 40 if quick else 200)
     p95 = statistics.quantiles(waits, n=20)[-1] * 1000
-    return [Figure("emit to /metrics: p95", p95, "ms", at_most=500, note=f"median {statistics.median(waits) * 1000:.0f} ms, {len(waits)} runs")]
+    note = f"median {statistics.median(waits) * 1000:.0f} ms, {len(waits)} runs"
+    return [Figure("emit to /metrics: p95", p95, "ms", at_most=500, note=note)]
 
 
 if __name__ == "__main__":

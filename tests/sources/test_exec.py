@@ -221,9 +221,9 @@ def test_a_command_that_will_not_stop_is_killed(the_run, home):
 
 
 def test_the_run_has_what_the_kernel_counted(wrapped, the_run):
-    wrapped.run(sys.executable, "-c", "x = bytearray(150_000_000); sum(range(2_000_000))")
+    wrapped.run(sys.executable, "-c", "x = bytearray(700_000_000); sum(range(2_000_000))")
     run = the_run()
-    assert run.peak_memory > 150_000_000
+    assert run.peak_memory > 700_000_000  # above whatever the process of these tests has come to
     assert 0 < run.cpu_seconds < 20
     assert 0 < run.duration < 20
     assert (run.source, run.flow, run.machine != "") == ("exec", "job", True)

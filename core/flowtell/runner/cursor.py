@@ -16,7 +16,12 @@ class Cursor:
 
     def __init__(self, plugin: str, store: Store) -> None:
         self._plugin, self._store = plugin, store
-        self.seq = self.saved = self.emitted = self.dead = 0
+        self.seq: int = 0
+        self.saved: int = 0
+        self.emitted: int = 0
+        """Events that the plugin has put into the log: its `n`."""
+        self.dead: int = 0
+        """Events set aside."""
 
     def load(self) -> None:
         rows = self._store.read(select(cursors).where(cursors.c.plugin == self._plugin))
