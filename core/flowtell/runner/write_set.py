@@ -21,9 +21,6 @@ MAX_BYTES: Final = 32 << 20
 Rows = Sequence[Mapping[str, Any]]
 
 
-_SIZED: Final = frozenset({str, bytes})
-
-
 class WriteSet:
     """Statements with rows, and events, in the order given."""
 
@@ -40,7 +37,7 @@ class WriteSet:
         self._rows += max(len(rows), 1)
         if self._rows > MAX_ROWS:
             raise BadWriteSet(self._plugin, f"more than {MAX_ROWS} rows; hand them over in smaller parts")
-        self._bytes += sum([len(value) for row in rows for value in row.values() if value.__class__ in _SIZED])
+        self._bytes += sum(len(value) for row in rows for value in row.values() if isinstance(value, str | bytes))
         if self._bytes > MAX_BYTES:
             raise BadWriteSet(self._plugin, f"more than {MAX_BYTES >> 20} MiB; hand them over in smaller parts")
         self._statements.append((statement, rows))
