@@ -10,7 +10,7 @@ import hmac
 from http.cookies import SimpleCookie
 from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,7 +32,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """Refuses with 401 or closes the websocket; bounds bodies; checks `Host` on loopback against rebound names."""
+    """Refuses with 401 or closes the websocket; bounds bodies; on loopback checks `Host` and `Origin`."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app, self._token = app, token
@@ -44,6 +44,8 @@ class Guard:
             await _refuse(
                 scope, receive, send, 421, "this server answers to localhost only; set a token to use another name"
             )
+        elif not self._token and not _known_origin(scope):
+            await _refuse(scope, receive, send, 403, "a page of another site may not use this server")
         elif self._token and not self._has_token(scope):
             await self._ask(scope, receive, send)
         else:
@@ -91,6 +93,15 @@ def _known_host(scope: Scope) -> bool:
     host = _headers(scope).get("host", "localhost")
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     return is_loopback(name.strip("[]"))
+
+
+def _known_origin(scope: Scope) -> bool:
+    """Whether no page of a stranger asks: a browser lets any page open websockets and post forms to localhost."""
+    origin = _headers(scope).get("origin")
+    try:
+        return origin is None or is_loopback(urlsplit(origin).hostname or "")
+    except ValueError:  # no address at all
+        return False
 
 
 class _Body:
