@@ -367,6 +367,38 @@ def test_a_prober_never_meets_an_unlocked_or_headless_living_journal(home):
     assert (false_deaths, headless) == (0, 0)
 
 
+FORKING = """
+import os, sys, time
+from flowtell.journal import open_journal
+journal = open_journal(sys.argv[1])
+child = os.fork()
+if not child:
+    time.sleep(60)
+print(journal.path, child, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_forked_child_neither_holds_nor_frees_the_lock(home):
+    """It closes its copy and never unlocks: the journal is locked while the parent lives, and free when it is dead."""
+    parent = subprocess.Popen([sys.executable, "-c", FORKING, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    path, child = parent.stdout.readline().decode().split()
+    try:
+        tail = JournalTail(path)
+        time.sleep(0.2)
+        assert not tail.take_lock()
+        parent.kill()
+        parent.wait(10)
+        os.kill(int(child), 0)
+        assert tail.take_lock()
+        assert tail.writer_gone()
+        tail.close()
+    finally:
+        os.kill(int(child), 9)
+        parent.stdin.close()
+        parent.stdout.close()
+
+
 def test_lines_of_many_threads_never_mix(home, log):
     """Eight threads, lines of up to 100 KB, no lock."""
     journal = open_journal(str(home))

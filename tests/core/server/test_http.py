@@ -299,6 +299,20 @@ def test_a_stream_goes_on_where_it_was_cut(served):
     assert all(event["seq"] == seq for seq, event in got)
 
 
+def test_a_stream_that_waits_gets_each_event_as_it_comes(served):
+    """One by one, of all types or of one: none is stepped over."""
+    client, _ = served
+    streams = [Stream(client), Stream(client, "/api/events?type=log.recorded")]
+    for number in range(12):
+        say(1, number)
+        for stream in streams:
+            assert [event["message"] for _, event in stream.take(1)] == [str(number)]
+        bus.emit(e.MeasureRecorded(id=new_id(), time=1, name="between", value=1.5))
+        assert [event["name"] for _, event in streams[0].take(1)] == ["between"]
+    for stream in streams:
+        stream.close()
+
+
 def test_a_stream_of_one_type_misses_none_between_others(served):
     """Among many of another type, and reads no further than it must."""
     client, service = served
@@ -333,3 +347,17 @@ def test_a_page_says_where_to_go_on(served):
         seen += [event["message"] for event in page]
         after = page[-1]["seq"]
     assert seen == [str(number) for number in range(25)]
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://localhost.evil.example", "http://[", "http://10.0.0.1:4727"]
+)
+def test_a_strangers_page_may_not_use_a_loopback_server(opened, origin):
+    """Any page may open a websocket or post a form to localhost; its origin tells it from our own pages."""
+    assert opened.ask("/api/runs", Origin=origin)[0] == 403
+    assert opened.websocket("/live", Origin=origin) == 403
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:4727", "http://localhost:3000", "http://[::1]:4727"])
+def test_a_page_of_this_machine_may(opened, origin):
+    assert opened.ask("/api/runs", Origin=origin)[0] == 200
