@@ -14,6 +14,7 @@ from flowtell.ids import new_id
 from flowtell.plugin import BasePlugin
 from flowtell.runner import Runner
 from flowtell.server import catch_up
+from flowtell.server.ingest import Ingester
 from flowtell.store import open_store
 
 metadata = MetaData()
@@ -76,6 +77,20 @@ def test_a_command_sees_what_another_moved(home, commands):
     commands[0].slice(time.monotonic() + 5)
     say(10)
     commands[1].slice(time.monotonic() + 5)
+    assert commands[0].slice(time.monotonic() + 5).behind_events == 0
+    assert counted(home) == [("f", 20)]
+
+
+def test_what_another_appended_and_did_not_project(home, commands):
+    """It ran out of time after the log: the next one's projections go on from there."""
+    say(10)
+    commands[0].slice(time.monotonic() + 5)
+    say(10)
+    store = open_store(f"sqlite:///{home}/flowtell.db")
+    ingester = Ingester(store, str(home), lambda: 1)
+    ingester.step()
+    ingester.close()
+    store.close()
     assert commands[0].slice(time.monotonic() + 5).behind_events == 0
     assert counted(home) == [("f", 20)]
 
