@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sqlalchemy import Column, Dialect, Table, and_, case, func, literal_column, or_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from flowtell.store.tables import events, flows, runs, task_runs
 
@@ -22,7 +22,8 @@ FLOW_COLUMNS: Final = tuple(column.name for column in flows.columns)
 
 def insert_for(dialect: Dialect, table: Table) -> Any:
     """An INSERT of this store's kind, which can say ON CONFLICT."""
-    return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
+    assert dialect.name == "sqlite", f"no statements for {dialect.name} yet"
+    return sqlite.insert(table)
 
 
 def merge(dialect: Dialect, table: Table) -> Any:

@@ -7,7 +7,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    func,
+    literal_column,
+    text,
+)
 
 SCHEMA_VERSION: Final = 1
 
@@ -56,12 +70,7 @@ events: Final = Table(
     Column("contrary", Integer),  # 1 where it came after the run's first end
     Column("data", LargeBinary, nullable=False),  # the rest of the line, as JSON
 )
-Index(
-    "events_logs",
-    events.c.run,
-    sqlite_where=text("type = 'log.recorded'"),
-    postgresql_where=text("type = 'log.recorded'"),
-)
+Index("events_logs", events.c.run, sqlite_where=text("type = 'log.recorded'"))
 
 rejected: Final = Table(
     "rejected_lines",
@@ -130,13 +139,12 @@ runs: Final = Table(
 )
 Index("runs_started", runs.c.started)
 Index("runs_flow", runs.c.flow, runs.c.started)
-Index(
-    "runs_root",
-    runs.c.root_run,
-    sqlite_where=text("root_run IS NOT NULL"),
-    postgresql_where=text("root_run IS NOT NULL"),
-)
-Index("runs_open", runs.c.writer, sqlite_where=text("ended IS NULL"), postgresql_where=text("ended IS NULL"))
+Index("runs_root", runs.c.root_run, sqlite_where=text("root_run IS NOT NULL"))
+Index("runs_trace", runs.c.trace)
+RUN_SPAN: Final = func.substr(runs.c.id, literal_column("17"))
+"""The last 16 digits of a run's id. A literal, as a bound 17 would not be known as the index's."""
+Index("runs_span", RUN_SPAN)
+Index("runs_open", runs.c.writer, sqlite_where=text("ended IS NULL"))
 
 # One tree, in the order in which a run's page reads it; a second index on the id alone would cost 70 bytes a task run.
 task_runs: Final = Table(
@@ -166,7 +174,7 @@ task_runs: Final = Table(
     Column("corrections", Integer, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
-Index("task_runs_open", task_runs.c.writer, sqlite_where=text("ended IS NULL"), postgresql_where=text("ended IS NULL"))
+Index("task_runs_open", task_runs.c.writer, sqlite_where=text("ended IS NULL"))
 
 cursors: Final = Table(
     "cursors",

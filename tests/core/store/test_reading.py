@@ -117,9 +117,7 @@ def test_runs_are_filtered(read, add_run, filters, expected):
 
 
 def test_a_run_has_its_values_decoded(read, add_run):
-    add_run(
-        tags='["a"]', parameters='{"day":"x"}', error='{"type":"ValueError","message":"no"}', trace=None, duration=1.5
-    )
+    add_run(tags='["a"]', parameters='{"day":"x"}', error='{"type":"ValueError","message":"no"}', trace=None, duration=1.5)
     (run,) = reading.list_runs(read)
     assert (run.tags, run.parameters, run.error.message, run.trace, run.duration) == (
         ("a",),
@@ -175,6 +173,15 @@ def test_a_beginning_that_several_share_is_refused(read, add_run):
         reading.get_run(read, "aaaa")
     assert caught.value.found == 2
     assert [reading.get_run(read, run).id for run in (first, second)] == [first, second]
+
+
+def test_a_run_is_found_by_an_index_whatever_id_it_is_asked_for_with(read, add_run, plans):
+    run = add_run(trace="ab" * 16)
+    for wanted in (run, run[16:], "ab" * 16):
+        assert reading.get_run(read, wanted).id == run
+    assert plans
+    for plan in plans:
+        assert plan.startswith("SEARCH runs USING"), plan
 
 
 def test_task_runs_come_in_the_order_they_were_made(read, add, add_run, plans):
