@@ -171,6 +171,7 @@ class Run:
                 error=_told(error) if error is not None and state != "completed" else None,
                 duration=(ended - self._began) // 1000 / 1e6 if ran else None, attempts=self.attempt or 1, cpu_seconds=cpu,
                 peak_memory=peak_memory(ended), result=None if result is None else result_of(result),
+                signal="" if error is None else _signal_behind(error),
             )
         )  # fmt: skip
 
@@ -226,6 +227,12 @@ class Run:
     @property
     def name(self) -> str:
         raise NotImplementedError
+
+
+def _signal_behind(error: BaseException) -> str:
+    """The name of the signal that became a Ctrl-C's exception, where who installed the handler says so."""
+    named = getattr(error, "signal", "") if isinstance(error, KeyboardInterrupt) else ""
+    return named if isinstance(named, str) else ""
 
 
 def _told(error: BaseException) -> Failure:

@@ -134,6 +134,8 @@ def test_a_signal_cancels_the_run(flowtell, number, signals_as_in_a_shell):
     _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (128 + number, b"")
     assert flowtell("runs").rows[0][3] == "cancelled"
+    (run,) = flowtell("runs", "--json").json
+    assert run["signal"] == signal.Signals(number).name
 
 
 def test_a_killed_run_has_crashed(flowtell):
