@@ -37,7 +37,7 @@ def _inside(value: Any) -> Iterable[Any] | None:
     kind = type(value)
     if kind is dict:
         return list(value.values())
-    if isinstance(value, tuple) or kind in (list, set, frozenset):
+    if isinstance(value, tuple | list) or kind in (set, frozenset):
         inside: Iterable[Any] = value
         return inside
     if hasattr(kind, "__dataclass_fields__"):
@@ -58,4 +58,4 @@ def _rebuilt(value: Any, new: list[Any]) -> Any:
         for name, item in zip(kind.__dataclass_fields__, new, strict=True):
             object.__setattr__(twin, name, item)  # a frozen one refuses any other way
         return twin
-    return kind(new)
+    return new if isinstance(value, list) else kind(new)  # what `.map` returns becomes a list of results

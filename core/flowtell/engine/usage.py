@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from _thread import _local  # what threading.local is, without loading threading
+from functools import cache
+from os import getpid
 from resource import RUSAGE_SELF, getrusage
 from time import perf_counter_ns, thread_time_ns
 from typing import Final
@@ -20,7 +22,7 @@ class _Readings(_local):
     """The last ones of this thread: when by `perf_counter_ns`, and what."""
 
     cpu: tuple[int, int] = (-_FRESH_NS, 0)
-    peak: tuple[int, int] = (-_FRESH_NS, 0)
+    peak: tuple[int, int | None] = (-_FRESH_NS, None)
 
 
 _last = _Readings()
@@ -36,10 +38,23 @@ def thread_cpu_ns(now: int) -> int:
     return cpu
 
 
-def peak_memory(now: int) -> int:
-    """The most memory that this process has held at once, in bytes."""
+def peak_memory(now: int) -> int | None:
+    """The most memory that this process has held at once, in bytes; None while only its parent's is known."""
     at, peak = _last.peak
     if now - at >= _FRESH_NS:
-        peak = getrusage(RUSAGE_SELF).ru_maxrss * _PEAK_UNIT
+        kept = getrusage(RUSAGE_SELF).ru_maxrss * _PEAK_UNIT
+        peak = kept if kept > _inherited(getpid()) else None
         _last.peak = now, peak
     return peak
+
+
+@cache
+def _inherited(_process: int) -> int:
+    """What the kernel handed on: Linux keeps `ru_maxrss` over exec, so a small child of a large parent has its peak."""
+    try:
+        with open("/proc/self/status", "rb") as file:
+            own = next(int(line.split()[1]) * 1024 for line in file if line.startswith(b"VmHWM:"))
+    except (OSError, StopIteration):
+        return 0
+    kept = getrusage(RUSAGE_SELF).ru_maxrss * _PEAK_UNIT
+    return kept if kept > own else 0
