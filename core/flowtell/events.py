@@ -9,6 +9,7 @@ or reused, a new meaning is a new type. `tests/golden` holds one line per type a
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, ClassVar, Final, Literal, Union, get_args
 
 import msgspec
@@ -658,7 +659,6 @@ def _as_text(value: Any) -> Any:
 _encoder: Final = msgspec.json.Encoder(enc_hook=_as_text)
 encode_value = _encoder.encode
 _user_decoder: Final = msgspec.json.Decoder(dict[str, Any])
-_decoder: msgspec.json.Decoder[Any] | None = None
 
 
 def encode(event: Event) -> bytes:
@@ -708,15 +708,19 @@ def decode(line: bytes | str) -> Event:
     Raises:
         MalformedEvent: not a JSON object, no `type`, or a field of a known type that has another shape.
     """
-    global _decoder
-    if _decoder is None:  # building it takes a few ms, which only readers pay
-        _decoder = msgspec.json.Decoder(Union[tuple(TYPES.values())], strict=True)  # noqa: UP007  # made at run time
     try:
-        return _decoder.decode(line)  # type: ignore[no-any-return]
+        return known_decoder().decode(line)
     except msgspec.ValidationError as error:
         return _decode_unknown(line, error)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise MalformedEvent("", str(error)) from error
+
+
+@cache
+def known_decoder() -> msgspec.json.Decoder[Event]:
+    """Decodes lines of known types, and raises what msgspec raises on all others: for readers of thousands of lines."""
+    kinds: Any = Union[tuple(TYPES.values())]  # noqa: UP007  # made at run time, in a few ms, which only readers pay
+    return msgspec.json.Decoder(kinds, strict=True)
 
 
 def _decode_unknown(line: bytes | str, cause: Exception) -> Event:
@@ -743,6 +747,7 @@ __all__ = [  # noqa: PLE0604  # the structs are listed by the registry
     "decode",
     "encode",
     "encode_value",
+    "known_decoder",
     *(kind.__name__ for kind in TYPES.values()),
     *(kind.__name__ for kind in Part.__subclasses__()),
 ]

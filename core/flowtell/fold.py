@@ -62,6 +62,11 @@ class RunFacts:
 
     def __init__(self, run: str, id: str, ended: int | None = None) -> None:
         self.run, self.id, self.ended = run, id, ended
+        self.state, self.changed, self.attempts, self.corrections = "pending", 0, 1, 0
+
+    def row(self, columns: tuple[str, ...]) -> tuple[Any, ...]:
+        """The values of these columns; None for what is unknown."""
+        return tuple(map(self.__dict__.get, columns))
 
     def take(self, event: Any, writer: int = 0) -> bool:
         """Add what the event says. False when it is contrary: it came after the end and changes nothing."""
@@ -156,8 +161,8 @@ def _hear(facts: RunFacts, name: str, value: Any, leads: bool) -> None:
 
 
 def _describe_task_run(facts: RunFacts, event: Any, leads: bool) -> None:
-    if event.dynamic_key:
-        _hear(facts, "dynamic_key", event.dynamic_key, leads)
+    if event.dynamic_key and (leads or facts.dynamic_key is None):
+        facts.dynamic_key = event.dynamic_key
     if event.map_index is not None:
         _hear(facts, "map_index", event.map_index, leads)
     if event.upstream:

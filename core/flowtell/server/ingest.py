@@ -14,7 +14,7 @@ from flowtell.journal import FOLDER, SUFFIX, encode_header
 from flowtell.server.crash import crash_events
 from flowtell.server.parsing import Parsed, Rejected, parse, reject
 from flowtell.server.tail import JournalTail
-from flowtell.store.log import Line, Writer
+from flowtell.store.log import AlreadyThere, Line, Writer
 from flowtell.store.statements import insert_for
 from flowtell.store.store import Store, Transaction
 from flowtell.store.tables import rejected, writers
@@ -105,6 +105,8 @@ class Ingester:
 
     def _read_on(self, followed: _Followed) -> bool:
         lines = followed.tail.read()
+        if len(lines) > LINES_A_BATCH:  # whole batches; the rest comes with the next chunk rather than as a small one
+            del lines[len(lines) - len(lines) % LINES_A_BATCH :]
         for start in range(0, len(lines), LINES_A_BATCH):
             self._append(followed, lines[start : start + LINES_A_BATCH])
         return bool(lines)
@@ -122,10 +124,16 @@ class Ingester:
             self._append(followed, lines[half:])
 
     def _append_parsed(self, followed: _Followed, lines: list[tuple[int, bytes]], parsed: Parsed) -> None:
+        try:
+            self._write(followed, lines, parsed, new=True)
+        except AlreadyThere:  # written twice, or sent by another way before
+            self._write(followed, lines, parsed, new=False)
+
+    def _write(self, followed: _Followed, lines: list[tuple[int, bytes]], parsed: Parsed, *, new: bool) -> None:
         place = lines[-1][0] + len(lines[-1][1]) + 1
         now = self._clock()
         with self._store.write() as transaction:
-            added = self._store.log.append(transaction, followed.writer, parsed.events, now)
+            added = self._store.log.append(transaction, followed.writer, parsed.events, now, new=new)
             self._keep_rejected(transaction, followed, parsed.rejected)
             facts: dict[str, Any] = {"place": place, "last_read": now, "events": writers.c.events + len(added)}
             if parsed.dropped:

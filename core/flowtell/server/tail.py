@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from itertools import accumulate
 from typing import Final
 
 import msgspec
@@ -103,8 +104,5 @@ class JournalTail:
 
 
 def _with_offsets(lines: list[bytes], place: int) -> list[tuple[int, bytes]]:
-    placed = []
-    for line in lines:
-        placed.append((place, line))
-        place += len(line) + 1
-    return placed
+    ends = accumulate(lines, lambda at, line: at + len(line) + 1, initial=place)
+    return list(zip(ends, lines, strict=False))

@@ -37,6 +37,11 @@ def _pack_other(line: bytes) -> bytes:
 
 
 def _front(type: str, id: str, time: int, run: str, task_run: str, flow: str, task: str) -> str:  # noqa: PLR0917  # one a column
+    if time and run and task_run and flow and task:  # nearly every line of a busy log; piece by piece costs twice as much
+        return (
+            f'{{"type":"{type}","id":"{id}","time":{time},"run":"{run}",'
+            f'"task_run":"{task_run}","flow":"{flow}","task":"{task}"'
+        )
     front = f'{{"type":"{type}","id":"{id}"'
     if time:
         front += f',"time":{time}'

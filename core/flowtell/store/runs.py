@@ -6,7 +6,6 @@ The batch is folded in memory first, so that a task run which starts and ends in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import force_setattr
@@ -14,6 +13,7 @@ from sqlalchemy import Connection
 
 from flowtell.events import Event
 from flowtell.fold import FLOW_RUN_EVENTS, TASK_RUN_EVENTS, RunFacts
+from flowtell.store.many import ManyRows
 from flowtell.store.statements import RUN_COLUMNS, TASK_RUN_COLUMNS, merge
 from flowtell.store.tables import runs, task_runs
 
@@ -39,23 +39,22 @@ class RunTables:
     """`fold`, then `merge`, in one transaction."""
 
     def __init__(self) -> None:
-        self._task_row = attrgetter(*TASK_RUN_COLUMNS)
-        self._run_row = attrgetter(*RUN_COLUMNS)
-        self._sql: dict[str, str] = {}
+        self._inserts: dict[str, ManyRows] = {}
 
     def fold(self, connection: Connection, events: Sequence[Event], writer: int) -> Folded:
         """Facts of the runs that the events speak of. Marks those that come after an end as contrary; writes nothing."""
         flow_events = [event for event in events if event.__class__ in FLOW_RUN_EVENTS and event.run]
         task_events = [event for event in events if event.__class__ in TASK_RUN_EVENTS and event.task_run]
         flow_runs = {(event.run, ""): RunFacts("", event.run) for event in flow_events}
-        task_runs = {(event.run, event.task_run): RunFacts(event.run, event.task_run) for event in task_events}
+        task_keys = [(event.run, event.task_run) for event in task_events]
+        task_runs = {key: RunFacts(*key) for key in dict.fromkeys(task_keys)}
         _learn_ends(flow_runs, _ended_flow_runs, connection)
         _learn_ends(task_runs, _ended_task_runs, connection)
         for event in flow_events:
             if not flow_runs[event.run, ""].take(event, writer):
                 force_setattr(event, "contrary", True)
-        for event in task_events:
-            if not task_runs[event.run, event.task_run].take(event, writer):
+        for key, event in zip(task_keys, task_events, strict=True):
+            if not task_runs[key].take(event, writer):
                 force_setattr(event, "contrary", True)
         return Folded(flow_runs, task_runs)
 
@@ -67,16 +66,21 @@ class RunTables:
     def _merge(self, connection: Connection, name: str, facts: dict[Key, RunFacts]) -> None:
         if not facts:
             return
-        row = self._run_row if name == "runs" else self._task_row
-        connection.exec_driver_sql(self._merge_sql(connection, name), [row(one) for one in facts.values()])
+        columns = RUN_COLUMNS if name == "runs" else TASK_RUN_COLUMNS
+        self._insert(connection, name).execute(connection, [one.row(columns) for one in facts.values()])
 
-    def _merge_sql(self, connection: Connection, name: str) -> str:
-        if name not in self._sql:
+    def _insert(self, connection: Connection, name: str) -> ManyRows:
+        if name not in self._inserts:
             table, columns = (runs, RUN_COLUMNS) if name == "runs" else (task_runs, TASK_RUN_COLUMNS)
-            compiled = merge(connection.dialect, table).compile(dialect=connection.dialect, column_keys=list(columns))
-            assert compiled.positiontup == list(columns), "the merge has values of its own"
-            self._sql[name] = str(compiled)
-        return self._sql[name]
+            self._inserts[name] = _merging(merge(connection.dialect, table), columns, connection)
+        return self._inserts[name]
+
+
+def _merging(statement: Any, columns: tuple[str, ...], connection: Connection) -> ManyRows:
+    compiled = statement.compile(dialect=connection.dialect, column_keys=list(columns))
+    assert compiled.positiontup == list(columns), "the merge has values of its own"
+    insert, _, rest = str(compiled).partition(f" VALUES ({', '.join('?' * len(columns))}) ")
+    return ManyRows(insert, len(columns), rest)
 
 
 def _learn_ends(facts: dict[Key, RunFacts], ended: Callable[..., Iterable[Any]], connection: Connection) -> None:
