@@ -180,10 +180,8 @@ class Runner:
     def _next(self, limit: int) -> Sequence[Event]:
         if self.trouble.goes_alone(self.cursor):
             return self.store.log.read(self.cursor, 1)
-        events = self.store.window.after(self.cursor)
-        if events is None:
-            return self.store.log.read(self.cursor, limit)
-        return events if len(events) <= limit else events[:limit]
+        events = self.store.window.after(self.cursor, limit)
+        return self.store.log.read(self.cursor, limit) if events is None else events
 
     def _wanted(self, events: Sequence[Event]) -> Sequence[Event]:
         wants = self._wants
@@ -315,7 +313,7 @@ class Runner:
         """Age of the oldest event not handled yet, by when the log took it."""
         if not lag:
             return 0.0
-        following = self.store.window.after(self.cursor)
+        following = self.store.window.after(self.cursor, 1)
         if following is None:
             following = self.store.log.read(self.cursor, 1)
         return max(self.clock() - following[0].received, 0) / 1e6 if following else 0.0

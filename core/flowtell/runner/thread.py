@@ -12,6 +12,10 @@ from flowtell.runner.runner import BATCH, LIVE_LAG, GivenUp, Runner
 from flowtell.runner.trouble import Verdict
 from flowtell.store.sqlite import is_unwell
 
+GATHERED: Final = 3 * BATCH
+GATHER_SECONDS: Final = 0.1
+"""In a flood, how long events are left to come together: rows that change again and again are then written once."""
+
 STUCK_THREADS: Final = 4
 """Abandoned threads that still hang, after which no new one is started."""
 
@@ -102,14 +106,17 @@ class RunnerThread:
         """Hand over what there is, tick when it is time, else wait."""
         runner = self.runner
         runner.called = ""
-        progressed = runner.step()
+        before = runner.cursor
+        progressed = runner.step(GATHERED)
         if progressed:
             self._went_well()
         runner.live = runner.store.window.head - runner.cursor <= LIVE_LAG
         if runner.live and self._tick_if_due():
             self._went_well()
         runner.save_cursor_if_due()
-        if not progressed:
+        if runner.cursor - before >= BATCH > runner.store.window.head - runner.cursor:
+            self._stop.wait(GATHER_SECONDS)
+        elif not progressed:
             runner.store.window.wait(runner.cursor, min(runner.plugin.tick_seconds, 1.0))
 
     def _went_well(self) -> None:

@@ -36,15 +36,18 @@ class Window:
             self._batches.clear()
             self._held, self.head = 0, head
 
-    def after(self, seq: int) -> Sequence[Event] | None:
-        """The batch that follows `seq`; empty at the tail; None where the window no longer reaches back that far."""
+    def after(self, seq: int, limit: int) -> Sequence[Event] | None:
+        """Up to `limit` events that follow `seq`, in whole batches where they fit.
+
+        Empty at the tail; None where the window no longer reaches back that far.
+        """
         with self._changed:
             if seq >= self.head:
                 return ()
-            for first, events in self._batches:
-                if first <= seq + 1 <= events[-1].seq:
-                    return events if first == seq + 1 else events[seq + 1 - first :]
-        return None
+            if not self._batches or self._batches[0][0] > seq + 1:
+                return None
+            batches = [(first, events) for first, events in self._batches if events[-1].seq > seq]
+        return _gathered(batches, seq, limit)
 
     def nearly_leaves(self, seq: int) -> bool:
         """Whether what follows `seq` is still here, but more than half of what the window holds has come after it."""
@@ -61,3 +64,13 @@ class Window:
     def wake(self) -> None:
         with self._changed:
             self._changed.notify_all()
+
+
+def _gathered(batches: list[tuple[int, Sequence[Event]]], seq: int, limit: int) -> Sequence[Event]:
+    first, events = batches[0]
+    gathered = events[seq + 1 - first : seq + 1 - first + limit]
+    for _, following in batches[1:]:
+        if len(gathered) + len(following) > limit:
+            break
+        gathered = [*gathered, *following]
+    return gathered
