@@ -27,7 +27,7 @@ _WATCH_SECONDS: Final = 0.25
 _SYNC_SECONDS: Final = 1.0
 _FOLLOW_SECONDS: Final = 0.2
 _COLLECT_AFTER: Final = 50_000
-"""Containers made before the collector looks for cycles: a batch makes thousands, none in a cycle (3 to 10 % of its time)."""
+"""Containers made before the collector looks for cycles: a batch makes thousands, none in a cycle (3 to 10 % of time)."""
 READY_LAG_SECONDS: Final = 30.0
 
 logger = logging.getLogger("flowtell.server")
