@@ -183,8 +183,8 @@ class BasePlugin:
         """Let go of what is held, within `timeout` seconds."""
 
 
-Factory = Callable[[Mapping[str, Any]], Plugin]
-"""What an entry point of the group `flowtell.plugins` names."""
+Factory = Callable[[Mapping[str, Any]], Plugin | None]
+"""What an entry point of the group `flowtell.plugins` names. None says that the plugin is not configured, and so is off."""
 
 CONFIDENTIAL: Final[dict[str, dict[str, Any]]] = {
     "flow_run.started": {"parameters": {}},

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -80,26 +80,46 @@ def _clash(spec: PluginSpec) -> PluginSpec:
     return msgspec.structs.replace(spec, enabled=False, problem=problem)
 
 
-def make_runners(
-    config: Config, store: Store, clock: object = None, *, effects: bool = True
-) -> tuple[list[Runner], list[PluginRefused]]:
+def make_runners(config: Config, store: Store, *, effects: bool = True) -> tuple[list[Runner], list[PluginRefused]]:
     """A runner for each plugin that is on and configured, and what was refused and why."""
     runners: list[Runner] = []
     refused: list[PluginRefused] = []
     for spec in discover(config):
-        if not spec.enabled:
-            continue
         try:
-            runner = _runner(spec, config, store)
+            plugin = make_plugin(spec, config) if spec.enabled else None
         except PluginRefused as error:
             refused.append(error)
             continue
-        if runner is not None and (effects or not runner.is_effect):
-            runners.append(runner)
+        if plugin is not None and (effects or not plugin.effects):
+            runners.append(_runner(spec, plugin, config, store))
     return runners, refused
 
 
-def _runner(spec: PluginSpec, config: Config, store: Store) -> Runner | None:
+def make_plugin(spec: PluginSpec, config: Config) -> Plugin | None:
+    """The plugin from its factory; None when it says that it is not configured.
+
+    Raises:
+        PluginRefused: it cannot be imported or made, or has the wrong shape.
+    """
+    factory = spec.load()
+    try:
+        plugin = factory(settings_of(spec.name, config))
+    except FlowtellError as error:
+        raise PluginRefused(spec.name, spec.distribution, str(error)) from error
+    except (Exception, SystemExit) as error:
+        raise PluginRefused(spec.name, spec.distribution, f"its factory raised {type(error).__name__}: {error}") from error
+    problem = misfit(plugin) if plugin is not None else ""
+    if problem:
+        raise PluginRefused(spec.name, spec.distribution, problem)
+    return plugin
+
+
+def settings_of(name: str, config: Config) -> dict[str, Any]:
+    """A plugin's own keys; `values` is the runner's (`flowtell.plugin.CONFIDENTIAL`)."""
+    return {key: value for key, value in config.plugin(name).items() if key != "values"}
+
+
+def _runner(spec: PluginSpec, plugin: Plugin, config: Config, store: Store) -> Runner:
     runner = Runner(
         spec.name,
         spec.load(),
@@ -111,17 +131,7 @@ def _runner(spec: PluginSpec, config: Config, store: Store) -> Runner | None:
         distribution=spec.distribution,
         version=spec.version,
     )
-    try:
-        plugin = runner.make()
-    except FlowtellError as error:
-        raise PluginRefused(spec.name, spec.distribution, str(error)) from error
-    except (Exception, SystemExit) as error:
-        raise PluginRefused(spec.name, spec.distribution, f"its factory raised {type(error).__name__}: {error}") from error
-    if plugin is None:
-        return None
-    problem = misfit(plugin)
-    if problem:
-        raise PluginRefused(spec.name, spec.distribution, problem)
+    plugin.name = spec.name
     runner.adopt(plugin)
     return runner
 

@@ -146,7 +146,12 @@ def test_plugins_are_listed_with_their_state(flowtell, monkeypatch):
     monkeypatch.setenv("FLOWTELL_PLUGINS__DISABLE", "prometheus")
     states = {plugin["name"]: plugin["enabled"] for plugin in flowtell("plugins", "list", "--json").json}
     assert states["prometheus"] is False
-    assert [row[1] for row in flowtell("plugins", "list").rows if row[0] == "prometheus"] == ["off"]
+    monkeypatch.setenv("FLOWTELL_PLUGIN__LINEAGE__KEPP_DAYS", "3")
+    shown = {row[0]: row[1] for row in flowtell("plugins", "list").rows}
+    assert shown["prometheus"] == "off"
+    assert shown["jsonlines"] == "not configured"
+    assert shown["lineage"] == "refused"
+    assert shown["alerts"] == "on"
 
 
 def test_a_port_in_use_is_told_with_a_code(flowtell):
