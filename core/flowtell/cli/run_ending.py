@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sysconfig
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +27,14 @@ class FlowFailed(FlowtellError):
 
 
 def _place(error: Exception) -> str:
-    """The last line of code outside flowtell that the exception came through."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/flowtell/" not in frame.filename]
+    """The last line of the user's own code that the exception came through: not flowtell's, nor a library's."""
+    paths = sysconfig.get_paths()
+    libraries = tuple(os.path.realpath(paths[kind]) + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "/flowtell/" not in frame.filename and not os.path.realpath(frame.filename).startswith(libraries)
+    ]
     return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
 
 

@@ -118,6 +118,18 @@ def test_what_cannot_run_is_told_with_a_code(flowtell, words, says):
     assert outcome.err.count("\n") == 1
 
 
+def test_a_failure_inside_a_library_names_the_users_line(flowtell, tmp_path):
+    script = tmp_path / "reads.py"
+    script.write_text("""from pathlib import Path
+from flowtell import flow
+
+@flow
+def reads():
+    Path("/nowhere/x").read_text()
+""")
+    assert flowtell("run", f"{script}:reads").err.strip().endswith(f"({script}, line 6)")
+
+
 def test_a_parameter_needs_its_sign(flowtell):
     assert flowtell("run", "sums:add", "-p", "left")[::2] == (
         2,
