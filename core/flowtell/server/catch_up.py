@@ -61,7 +61,8 @@ def catch_up(config: Config, *, timeout: float = 2.0) -> Freshness:
                 return freshness
             time.sleep(0.005 if not freshness.server else 0.02)
     finally:
-        pass_.close()
+        with _uninterrupted():  # the last to close a store holds all of it for a moment
+            pass_.close()
 
 
 def journal_ends(home: str) -> dict[str, int]:
@@ -137,7 +138,7 @@ class _CatchUp:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """A Ctrl-Z waits until the role is free again: stopped with it, the command would hold it for ever."""
+    """A Ctrl-Z waits until role and store are free again: stopped with them, the command would hold them for ever."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
     try:
         yield
