@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -47,13 +48,15 @@ def _demo(clone: str, home: str) -> list[Figure]:
             os.killpg(process.pid, signal.SIGINT)
         process.wait(60)
     return [
-        Figure("make demo in a fresh clone, to live pages", pages, "s", at_most=60, note=f"with uv, {_cache()}"),
+        Figure("make demo in a fresh clone, to live pages", pages, "s", at_most=60, note=_with()),
         Figure("make demo in a fresh clone, to the first run on them", run, "s"),
     ]
 
 
-def _cache() -> str:
-    return "nothing cached" if os.environ.get("BENCH_UV_CACHE") == "off" else "packages cached"
+def _with() -> str:
+    if shutil.which("uv") is None:
+        return "with pip, as there is no uv"
+    return "with uv, nothing cached" if os.environ.get("BENCH_UV_CACHE") == "off" else "with uv, packages cached"
 
 
 def _without_cache(home: str) -> dict[str, str]:

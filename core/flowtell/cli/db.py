@@ -35,7 +35,7 @@ def _print_stats(session: Session, found: StoreStats, sizes: dict[str, int]) -> 
             ("newest event", found.head),
             ("oldest event", cells.moment(found.oldest)),
             *((name.replace("_", " "), _counted(count)) for name, count in found.tables.items()),
-            ("writers", f"{found.writers} met, {found.live_writers} alive"),
+            ("processes", f"{found.writers} met, {found.live_writers} alive"),
             ("rejected lines", found.rejected),
             ("dropped events", found.dropped),
         ]

@@ -170,7 +170,7 @@ class StoreStats(_Record, frozen=True):
     """When the log took the oldest event that it still has, in µs."""
     tables: dict[str, Count] = {}
     writers: int = 0
-    """Journals and other writers that the log has met."""
+    """Journals that the log has met; each is one process."""
     live_writers: int = 0
     rejected: int = 0
     dropped: int = 0
@@ -368,7 +368,8 @@ def store_stats(read: Read) -> StoreStats:
     """How much the store holds. Counts to a million and no further."""
     head = _value(read, select(func.max(events.c.seq))) or 0
     live = func.count().filter(writers.c.ended.is_(None))
-    met = _row(read, select(func.count().label("all"), live.label("live"), func.sum(writers.c.dropped).label("dropped")))
+    counts = select(func.count().label("all"), live.label("live"), func.sum(writers.c.dropped).label("dropped"))
+    met = _row(read, counts.where(writers.c.kind == "journal"))
     return StoreStats(
         head=head,
         oldest=_value(read, select(events.c.received).order_by(events.c.seq).limit(1)),

@@ -252,6 +252,7 @@ def test_an_empty_store_has_empty_stats(read):
 
 def test_stats_tell_how_far_each_plugin_is(read, add, add_log, monkeypatch):
     add(tables.writers, id=1, name="w", kind="journal", dropped=3)
+    add(tables.writers, id=2, name="plugin:alerts", kind="plugin")
     for _ in range(4):
         add_log("r1", "hello")
     add(tables.cursors, plugin="prometheus", seq=1, moved=START)
