@@ -6,6 +6,8 @@
 PYTHON ?=
 VENV ?= .venv
 ARGS ?=
+PREFECT_ENVIRONMENT ?= $(HOME)/.cache/flowtell-tests/prefect
+PREFECT ?= "prefect==3.8.8" "fastapi<0.151" "sqlalchemy<2.1"
 
 BIN = $(VENV)/bin
 FOLDERS = core exporters lineage alerts dashboard sources
@@ -19,7 +21,7 @@ INSTALL = PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-all check bench schemas docs pictures constraints build clean
+.PHONY: help install demo test test-slow test-all test-prefect prefect-environment check bench schemas docs pictures constraints build clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
@@ -38,6 +40,23 @@ test-slow: install  ## the slow tests alone; none yet is no failure
 test-all: install  ## all tests
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
+test-prefect: install prefect-environment  ## the Prefect bridge against a real Prefect server
+	PREFECT_ENVIRONMENT="$(PREFECT_ENVIRONMENT)" $(BIN)/python -m pytest tests/sources/prefect $(ARGS)
+
+# Of its own and outside the checkout: Prefect's dependencies are not ours. With SQLAlchemy 2.1 Prefect 3.8.8 starts and
+# schedules nothing; with a later FastAPI it does not start. For another one name both:
+# make test-prefect PREFECT=prefect==3.9.1 PREFECT_ENVIRONMENT=$HOME/.cache/flowtell-tests/prefect-3.9.1
+prefect-environment: $(PREFECT_ENVIRONMENT)/.made  ## an environment with Prefect in it, for those tests
+
+$(PREFECT_ENVIRONMENT)/.made:
+	rm -rf $(PREFECT_ENVIRONMENT)
+	python3 -m venv $(PREFECT_ENVIRONMENT)
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(PREFECT_ENVIRONMENT)/bin/python -m pip install --quiet $(PREFECT)
+	@touch $@
+
+faults: install  ## every fault of docs/faults.md, one after the other, with what was measured
+	$(BIN)/python -m pytest tests/faults tests/core/store/test_lease.py -s -p no:randomly $(ARGS)
+
 check: install  ## style, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -48,14 +67,21 @@ check: install  ## style, types, import contracts
 bench: install  ## the budgets
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
-schemas: install  ## write the JSON schemas of events
+schemas: install  ## write the JSON schemas of events and of flowtell.toml
 	$(BIN)/flowtell events schema --output docs/schemas
+	$(BIN)/flowtell config show --schema > docs/schemas/flowtell.toml.json
 
 docs: schemas  ## write the pages that are generated
 	$(BIN)/python docs/event_reference.py
+	$(BIN)/python docs/metric_reference.py
+	$(BIN)/python docs/setting_reference.py
+	$(BIN)/python docs/command_reference.py
+	$(BIN)/python docs/plugin_reference.py
+	$(BIN)/python docs/timelines.py
 
-pictures: install  ## take the README's pictures from the demo; needs Debian's chromium
+pictures: install  ## take the pictures of the README and of the docs; needs Debian's chromium
 	$(BIN)/python docs/pictures.py
+	$(BIN)/python docs/slack_picture.py
 
 # Names and versions only, for every Python from 3.11 on: no hashes, addresses or paths.
 constraints:  ## resolve constraints.txt anew, with uv

@@ -10,29 +10,45 @@ from flowtell.version import VERSION
 
 if TYPE_CHECKING:
     from flowtell.engine.assets import Asset
+    from flowtell.engine.concurrency import concurrency
     from flowtell.engine.context import bind
     from flowtell.engine.current import current_run
     from flowtell.engine.logs import get_run_logger
     from flowtell.engine.marks import allow_failure, unmapped
     from flowtell.engine.retries import exponential_backoff
+    from flowtell.engine.serving import serve
+    from flowtell.engine.spans import trace_environment
     from flowtell.engine.statements import emit_event, measure
     from flowtell.engine.task_runners import ThreadPoolTaskRunner
-    from flowtell.rules import failed, too_long
+    from flowtell.rules import absent, blind, budget, deadline, failed, late, measured, stale, too_long
+    from flowtell.schedules import cron, every
 
 __version__ = VERSION
 
 _LATER = {
     "Asset": "engine.assets",
     "ThreadPoolTaskRunner": "engine.task_runners",
+    "absent": "rules",
     "allow_failure": "engine.marks",
     "bind": "engine.context",
+    "concurrency": "engine.concurrency",
+    "blind": "rules",
+    "budget": "rules",
+    "cron": "schedules",
     "current_run": "engine.current",
+    "deadline": "rules",
     "emit_event": "engine.statements",
+    "every": "schedules",
     "exponential_backoff": "engine.retries",
     "failed": "rules",
     "get_run_logger": "engine.logs",
+    "late": "rules",
     "measure": "engine.statements",
+    "measured": "rules",
+    "serve": "engine.serving",
+    "stale": "rules",
     "too_long": "rules",
+    "trace_environment": "engine.spans",
     "unmapped": "engine.marks",
 }
 """Where a name lives that is imported when it is first used: `import flowtell` stays within its budget."""
@@ -55,17 +71,29 @@ __all__ = [
     "Asset",
     "ThreadPoolTaskRunner",
     "__version__",
+    "absent",
     "allow_failure",
     "bind",
+    "blind",
+    "budget",
+    "concurrency",
+    "cron",
     "current_run",
+    "deadline",
     "emit_event",
+    "every",
     "exponential_backoff",
     "failed",
     "flow",
     "get_run_logger",
+    "late",
     "materialize",
     "measure",
+    "measured",
+    "serve",
+    "stale",
     "task",
     "too_long",
+    "trace_environment",
     "unmapped",
 ]

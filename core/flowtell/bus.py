@@ -10,7 +10,7 @@ import sys
 import time
 from _thread import RLock  # `threading` has the same one, and costs its import
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flowtell.errors import ConfigError, FlowtellError, JournalUnwritable, MalformedEvent
 from flowtell.events import Event, encode
@@ -19,6 +19,7 @@ from flowtell.version import VERSION
 if TYPE_CHECKING:
     from flowtell.config import Config
     from flowtell.journal import Journal
+    from flowtell.shipping.memory import MemoryJournal
 
 Sink = Callable[[Event], None]
 
@@ -29,7 +30,9 @@ class _Bus:
     """The state of one process. A forked child starts with a fresh journal and the same sinks."""
 
     def __init__(self) -> None:
-        self.journal: Journal | None = None
+        self.journal: Journal | MemoryJournal | None = None
+        self.shipper: Any = None
+        """The module that ships the journal, where one does."""
         self.sinks: tuple[Sink, ...] = ()
         self.dropped = 0
         self.source = ""
@@ -39,7 +42,7 @@ class _Bus:
         self._fork_hook_set = False
         self._opening = RLock()
 
-    def ready(self) -> Journal | None:
+    def ready(self) -> Journal | MemoryJournal | None:
         """The journal, opened when it is not, by one thread; None while it cannot be."""
         if not self._fork_hook_set:
             import os
@@ -59,14 +62,35 @@ class _Bus:
                 self.warn_once(error)
                 return None
 
-    def _open(self) -> Journal:
+    def _open(self) -> Journal | MemoryJournal:
         settings = self.settings = self.read_settings()
         from flowtell.journal import open_journal  # what a process that has emitted nothing need not load
 
-        journal = open_journal(settings.home, environment=settings["environment"], source=self.source, version=VERSION)
+        journal: Journal | MemoryJournal
+        try:
+            journal = open_journal(settings.home, environment=settings["environment"], source=self.source, version=VERSION)
+        except JournalUnwritable:
+            if not settings["url"]:
+                raise
+            journal = self._in_memory(settings)
         journal.unreported = self.dropped
         self.journal = journal
+        if settings["url"]:
+            self._ship(journal, settings)
         return journal
+
+    def _in_memory(self, settings: Config) -> MemoryJournal:
+        from flowtell.journal import new_header
+        from flowtell.shipping.memory import MemoryJournal
+
+        header = new_header(settings["environment"], self.source, VERSION)
+        return MemoryJournal(header, settings["shipping.memory_bytes"])
+
+    def _ship(self, journal: Journal | MemoryJournal, settings: Config) -> None:
+        from flowtell.shipping import shipper
+
+        self.shipper = shipper
+        shipper.begin(journal, settings, self.warn_once)
 
     def read_settings(self) -> Config:
         from flowtell import config
@@ -127,10 +151,11 @@ def _lost_before_writing(error: MalformedEvent) -> None:
     _bus.warn_once(error)
 
 
-def _lost(journal: Journal | None) -> None:
+def _lost(journal: Journal | MemoryJournal | None) -> None:
     _bus.dropped += 1
     if journal is not None:
-        _bus.warn_once(JournalUnwritable(journal.path, "the file did not take a whole line"))
+        problem = "the file did not take a whole line" if journal.path else "no room is left until some of it was shipped"
+        _bus.warn_once(JournalUnwritable(journal.path or "memory", problem))
 
 
 def _deliver(event: Event) -> None:
@@ -177,9 +202,23 @@ def journal_path() -> str:
     return _bus.journal.path if _bus.journal else ""
 
 
+def open_journal_path() -> str:
+    """As `journal_path`, with the journal opened where it is not."""
+    journal = _bus.journal or _bus.ready()
+    return journal.path if journal else ""
+
+
+def open_writer() -> str:
+    """The writer of this process's journal, which is opened where it is not; empty where it cannot be."""
+    journal = _bus.journal or _bus.ready()
+    return journal.header.writer if journal else ""
+
+
 def renew() -> None:
     """Close the journal; the next event opens another. What was left open in the closed one has crashed."""
     if _bus.journal is not None:
+        if _bus.shipper is not None:
+            _bus.shipper.end()
         _bus.journal.close()
         _bus.journal = None
     _bus.settings = None

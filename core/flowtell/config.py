@@ -52,13 +52,31 @@ SETTINGS: tuple[Setting, ...] = (
     _text("environment", "", "Name of the environment that events carry, such as 'production'."),
     _text("server.host", "127.0.0.1", "Address the server listens on; any but loopback needs a token."),
     _whole("server.port", 4727, "Port of the server; 0 takes a free one."),
-    _text("server.token", "", "Bearer token that every request but the health checks must bring.", secret=True),
+    _text("server.token", "", "A token that may do everything, beside those of 'flowtell tokens'.", secret=True),
+    _names("server.allowed_hosts", (), "Names a proxy in front is reached by; others are refused, and all need a token."),
+    _names("server.proxies", (), "Addresses of proxies whose X-Forwarded-For and -Proto are believed."),
+    _whole("server.max_body_bytes", 33_554_432, "Bytes of the largest body that ingest takes, as sent and unpacked."),
+    _whole("server.max_connections", 1000, "Connections at a time; beyond that the answer is 503."),
+    _number("server.requests_per_second", 500.0, "Requests a second of one token, or address without one; 0 for any."),
+    _number("server.ingest_per_second", 2000.0, "The same for requests that bring events in."),
+    _text("server.address", "", "URL by which other servers and agents reach this one; default: by its host and port."),
+    _number("server.lease_seconds", 3.0, "Seconds after which a standby takes over from a silent server on PostgreSQL."),
+    _text("url", "", "Address of a server elsewhere, to which journals are shipped; several, by commas, are tried in turn."),
+    _text("token", "", "Bearer token for the server at `url`.", secret=True),
+    _number("shipping.heartbeat_seconds", 10.0, "Seconds in which a shipped writer gives a sign of life; lost after two."),
+    _number("shipping.agent_grace_seconds", 60.0, "Seconds that an agent may be away before its writers count as lost."),
+    _number("shipping.exit_seconds", 5.0, "Seconds that a flow's process may take at its end to ship the rest."),
+    _whole("shipping.memory_bytes", 64 << 20, "Bytes of events kept in memory where no journal can be written."),
+    _whole("shipping.backlog_bytes", 256 << 20, "Bytes received and not yet in the log, beyond which senders are to wait."),
+    _number("serve.grace_seconds", 30.0, "Seconds that runs get to clean up when the process that serves them ends."),
     _number("retention.events_days", 30.0, "Days that events are kept in the log."),
     _number("retention.logs_days", 14.0, "Days that captured logs are kept."),
     _number("retention.runs_days", 365.0, "Days that runs and lineage are kept."),
+    _text("alerts.heartbeat_url", "", "Address that is asked each minute while incidents are found and told.", secret=True),
     _names("plugins.enable", (), "Plugins of outsiders to switch on, by name."),
     _names("plugins.disable", (), "Built-in plugins to switch off, by name."),
     _number("plugins.deadline_seconds", 30.0, "Seconds that one call of a plugin may take."),
+    _switch("plugins.trace", False, "Whether each call of a plugin is logged: what it was handed, and how long it took."),
     _names(
         "capture.redact",
         ("password", "secret", "token", "key", "credential", "authorization"),
@@ -73,16 +91,29 @@ SETTINGS: tuple[Setting, ...] = (
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 _PLUGIN_TABLE = "plugin"  # [plugin.NAME] holds that plugin's own keys, which only it knows
-_ELSEWHERE = frozenset(
-    {"url", "demo", "debug", "test_slice", "test_seconds"}
-)  # FLOWTELL_* read by others, and by our own tests
+_SOURCE_TABLE = "source"  # [source.NAME] likewise, with its `kind`
+_CHANNEL_TABLE = "channel"  # [channel.NAME] likewise, with its `type`; for the plugin that tells of incidents
+_CHANNELS_PLUGIN, _CHANNELS, _CHANNELS_PATH, _HEARTBEAT = "notifications", "channels", "channels_path", "heartbeat_url"
+_Tables = dict[str, dict[str, dict[str, Any]]]
+_RULES = "rules"  # [[rules]] are tables that flowtell.rule_file reads, for the plugin that evaluates them
+_RULES_PLUGIN, _RULES_PATH = "alerts", "rules_path"
+_LIMITS = "limits"  # [limits.flow], [limits.tag] and [limits.name] hold numbers by names that are the user's
+_CHECKS = "checks"  # [[checks]] are tables that flowtell.check_file reads, for the server that declares them
+_ELSEWHERE = frozenset({"demo", "debug", "test_slice", "test_seconds"})  # FLOWTELL_* read by others, and by our own tests
 
 
 class Config(Mapping[str, Any]):
     """All settings by dotted key, each with the place it came from. Immutable; its `repr` hides secrets."""
 
-    def __init__(self, values: dict[str, Any], sources: dict[str, str], plugins: dict[str, dict[str, Any]]) -> None:
-        self._values, self.sources, self._plugins = values, sources, plugins
+    def __init__(self, values: dict[str, Any], sources: dict[str, str], tables: _Tables, checks_path: str = "") -> None:
+        self._values, self.sources, self._tables = values, sources, tables
+        self.checks_path = checks_path
+        """The file whose `[[checks]]` hold; empty where none has any."""
+
+    @property
+    def limits(self) -> dict[str, dict[str, Any]]:
+        """The tables `[limits.flow]`, `[limits.tag]` and `[limits.name]`, for `flowtell.limits` to check."""
+        return self._tables[_LIMITS]
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]
@@ -103,7 +134,26 @@ class Config(Mapping[str, Any]):
 
     def plugin(self, name: str) -> dict[str, Any]:
         """The keys under `[plugin.NAME]`, for that plugin's factory to check."""
-        return dict(self._plugins.get(name, {}))
+        return dict(self._tables[_PLUGIN_TABLE].get(name, {}))
+
+    def source(self, name: str) -> dict[str, Any]:
+        """The keys under `[source.NAME]`: `kind`, `environment`, and the rest for that kind's factory to check."""
+        return dict(self._tables[_SOURCE_TABLE].get(name, {}))
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Every source that has a table, by name."""
+        return tuple(sorted(self._tables[_SOURCE_TABLE]))
+
+    @property
+    def rules_path(self) -> str:
+        """The file whose `[[rules]]` hold: that of the configuration unless `[plugin.alerts]` names another; or empty."""
+        return str(self.plugin(_RULES_PLUGIN).get(_RULES_PATH, ""))
+
+    @property
+    def channels_plugin(self) -> str:
+        """The plugin that the tables `[channel.NAME]` are for; empty where there are none."""
+        return _CHANNELS_PLUGIN if self._tables[_CHANNEL_TABLE] else ""
 
     @property
     def home(self) -> str:
@@ -126,15 +176,15 @@ def load(
     environ = os.environ if environ is None else environ
     values = {setting.key: setting.default for setting in SETTINGS}
     sources = dict.fromkeys(values, "default")
-    plugins: dict[str, dict[str, Any]] = {}
+    tables: _Tables = {_PLUGIN_TABLE: {}, _SOURCE_TABLE: {}, _CHANNEL_TABLE: {}, _LIMITS: {}}
     path = find_file(folder or _working_folder())
-    if path:
-        _take_file(path, values, sources, plugins)
-    _take_environment(environ, values, sources, plugins)
+    checks_path = path if path and _take_file(path, values, sources, tables) else ""
+    _take_environment(environ, values, sources, tables)
     for key, value in (arguments or {}).items():
         if value is not None:
             values[key], sources[key] = _checked(key, value, "arguments"), "argument"
-    return Config(values, sources, plugins)
+    _hand_on_channels(path, values, tables)
+    return Config(values, sources, tables, checks_path)
 
 
 def _working_folder() -> str:
@@ -165,7 +215,8 @@ def _mentions_flowtell(path: str) -> bool:
         return False
 
 
-def _take_file(path: str, values: dict[str, Any], sources: dict[str, str], plugins: dict[str, dict[str, Any]]) -> None:
+def _take_file(path: str, values: dict[str, Any], sources: dict[str, str], tables: _Tables) -> bool:
+    """Whether it has checks."""
     import tomllib
 
     try:
@@ -175,10 +226,32 @@ def _take_file(path: str, values: dict[str, Any], sources: dict[str, str], plugi
         raise BadValue("(file)", path, str(error)) from error
     if path.endswith("pyproject.toml"):
         table = _table("tool.flowtell", table.get("tool", {}).get("flowtell", {}), path)
-    for name, keys in _table(_PLUGIN_TABLE, table.pop(_PLUGIN_TABLE, {}), path).items():
-        plugins[name] = dict(_table(f"{_PLUGIN_TABLE}.{name}", keys, path))
+    for part, own in tables.items():
+        for name, keys in _table(part, table.pop(part, {}), path).items():
+            own[name] = dict(_table(f"{part}.{name}", keys, path))
+    _take_rules(table, path, tables[_PLUGIN_TABLE])
+    checks = table.pop(_CHECKS, [])
+    if not isinstance(checks, list):
+        raise BadValue(_CHECKS, path, "it is no list of tables; write [[checks]] above the keys of each check")
     for key, value in _flat(table):
         values[key], sources[key] = _checked(key, value, path), path
+    return bool(checks)
+
+
+def _take_rules(table: dict[str, Any], path: str, plugins: dict[str, dict[str, Any]]) -> None:
+    """Only where they are: a flow's process has no use for them, and who has reads the file again when it changes."""
+    if not isinstance(table.pop(_RULES, []), list):
+        raise BadValue(_RULES, path, "it is no list of tables; write [[rules]] above the keys of each rule")
+    plugins.setdefault(_RULES_PLUGIN, {}).setdefault(_RULES_PATH, path)
+
+
+def _hand_on_channels(path: str, values: Mapping[str, Any], tables: _Tables) -> None:
+    """Channels and heartbeat are keys of the plugin that uses them, which names the file where one of them is at fault."""
+    found: dict[str, Any] = {_CHANNELS: tables[_CHANNEL_TABLE], _CHANNELS_PATH: path} if tables[_CHANNEL_TABLE] else {}
+    if values["alerts.heartbeat_url"]:
+        found[_HEARTBEAT] = values["alerts.heartbeat_url"]
+    if found:
+        tables[_PLUGIN_TABLE].setdefault(_CHANNELS_PLUGIN, {}).update(found)
 
 
 def _table(key: str, value: Any, path: str) -> dict[str, Any]:
@@ -195,17 +268,19 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return pairs
 
 
-def _take_environment(
-    environ: Mapping[str, str], values: dict[str, Any], sources: dict[str, str], plugins: dict[str, dict[str, Any]]
-) -> None:
+def _take_environment(environ: Mapping[str, str], values: dict[str, Any], sources: dict[str, str], tables: _Tables) -> None:
     for variable in sorted(name for name in environ if name.startswith("FLOWTELL_")):
         key = variable[len("FLOWTELL_") :].lower().replace("__", ".")
         text, place = environ[variable], f"environment variable {variable}"
         if key.endswith("_file") and key not in _BY_KEY:
             key, text = key[:-5], _read_secret(text, place)
-        if key.startswith(f"{_PLUGIN_TABLE}.") and key.count(".") >= 2:
-            _, name, own = key.split(".", 2)
-            plugins.setdefault(name, {})[own] = text
+        part, _, rest = key.partition(".")
+        if part == _LIMITS and "." in rest:
+            name, _, own = rest.partition(".")
+            tables[part].setdefault(name, {})[own] = _CONVERT[int](text) if text.isdigit() else text
+        elif part in tables and "." in rest:
+            name, _, own = rest.partition(".")
+            tables[part].setdefault(name, {})[own] = text
         elif key not in _ELSEWHERE:
             values[key], sources[key] = _checked(key, text, place), place
 

@@ -53,7 +53,32 @@ class UnsupportedStore(ConfigError):
 
     def __init__(self, scheme: str) -> None:
         self.scheme = scheme
-        super().__init__(f"No store for '{scheme}://'. Use sqlite:///PATH, or leave FLOWTELL_STORE unset for the default.")
+        what = f"No store for '{scheme}://'." if scheme else "FLOWTELL_STORE is no URL."
+        super().__init__(
+            f"{what} Use sqlite:///PATH or postgresql://USER@HOST/DATABASE, or leave FLOWTELL_STORE unset for the default."
+        )
+
+
+class StoreDriverMissing(ConfigError):
+    """The store's driver is not installed."""
+
+    code = "FT1104"
+
+    def __init__(self, module: str, extra: str) -> None:
+        self.module, self.extra = module, extra
+        super().__init__(
+            f"The store needs the module '{module}', which is not installed: pip install \"flowtell[{extra}]\"."
+        )
+
+
+class StoreUnreachable(ConfigError):
+    """The database that the store's URL names does not let us in."""
+
+    code = "FT1105"
+
+    def __init__(self, url: str, problem: str) -> None:
+        self.url, self.problem = url, problem
+        super().__init__(f"The store {url} cannot be opened: {problem}. Check FLOWTELL_STORE, and that the database runs.")
 
 
 # --- events and the journal ---------------------------------------------------------------------------------------
@@ -67,6 +92,19 @@ class MalformedEvent(FlowtellError):
     def __init__(self, type: str, problem: str) -> None:
         self.type, self.problem = type, problem
         super().__init__(f"Malformed event{f' {type!r}' if type else ''}: {problem}")
+
+
+class JournalTooNew(FlowtellError):
+    """A journal is in a format of a later flowtell. It is left where it is until a server comes that can read it."""
+
+    code = "FT1720"
+
+    def __init__(self, path: str, found: int, known: int) -> None:
+        self.path, self.found, self.known = path, found, known
+        super().__init__(
+            f"Journal {path} has format {found}, this flowtell reads up to {known}. It is kept, and what it holds is "
+            "missing here until the server is upgraded."
+        )
 
 
 class JournalUnwritable(FlowtellError):
@@ -151,6 +189,36 @@ class BadAssetKey(FlowtellError, ValueError):
         )
 
 
+class BadDependencies(FlowtellError, ValueError):
+    """`asset_deps` says of an output what the task cannot know."""
+
+    code = "FT1170"
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"asset_deps: {problem}. Write asset_deps={{output: [asset, 'parameter']}}, or a list for all.")
+
+
+class MetadataOutsideTask(FlowtellError, RuntimeError):
+    """Metadata was added to an asset where no task makes one."""
+
+    code = "FT1171"
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"Metadata of {key} was added outside of a task run. Call it in the task that makes the asset.")
+
+
+class BadColumns(FlowtellError, ValueError):
+    """Column lineage that cannot be understood."""
+
+    code = "FT1172"
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"columns: {problem}. Write columns={{'total': [('s3://lake/orders', 'price')]}}.")
+
+
 class RunCancelled(FlowtellError):
     """The result was asked of a run that what surrounds it had cancelled."""
 
@@ -221,6 +289,129 @@ class StoreTooNew(FlowtellError):
         super().__init__(f"The store has schema {found}, this flowtell knows up to {known}. Upgrade flowtell.")
 
 
+class StoreTooOld(FlowtellError):
+    """The store was written by an earlier flowtell."""
+
+    code = "FT1406"
+
+    def __init__(self, found: int, known: int) -> None:
+        self.found, self.known = found, known
+        super().__init__(f"The store has schema {found}, this flowtell needs {known}. Run 'flowtell db upgrade'.")
+
+
+class LeaseLost(FlowtellError):
+    """Another server has taken over; this one may write no more."""
+
+    code = "FT1407"
+
+    def __init__(self, holder: str) -> None:
+        self.holder = holder
+        super().__init__(f"Another server leads now{f' ({holder})' if holder else ''}. This one goes on as a standby.")
+
+
+class StoreLed(RoleTaken):
+    """A server on another home or machine leads on the store, and alone writes to it."""
+
+    code = "FT1408"
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        where = f" ({address})" if address else ""
+        FlowtellError.__init__(self, f"Another server leads on this store{where}. Stop it first, and those that stand by.")
+
+
+class StoreNotEmpty(FlowtellError):
+    """Something was to be put into a store that holds something already."""
+
+    code = "FT1409"
+
+    def __init__(self, url: str, table: str) -> None:
+        self.url, self.table = url, table
+        super().__init__(
+            f"The store {url} is not empty: '{table}' has rows. Nothing was changed; name a new file or database "
+            "in FLOWTELL_STORE."
+        )
+
+
+class BadExport(FlowtellError):
+    """A file is no whole export of a store."""
+
+    code = "FT1410"
+
+    def __init__(self, file: str, problem: str) -> None:
+        self.file, self.problem = file, problem
+        super().__init__(f"{file} is no export that can be imported: {problem}. The store is as it was.")
+
+
+class TransferMismatch(FlowtellError):
+    """What a store holds after an import is not what was read; nothing of it was kept."""
+
+    code = "FT1411"
+
+    def __init__(self, table: str, read: str, found: str) -> None:
+        self.table, self.read, self.found = table, read, found
+        super().__init__(
+            f"Table '{table}' holds {found} after the import, {read} were read. Nothing was kept, the store is as it was; "
+            "please report it with both stores' versions."
+        )
+
+
+class BadBackup(FlowtellError):
+    """A backup could not be made, or a file is none that can be restored here."""
+
+    code = "FT1412"
+
+    def __init__(self, file: str, problem: str) -> None:
+        self.file, self.problem = file, problem
+        super().__init__(f"Backup {file}: {problem}.")
+
+
+class ProgramMissing(FlowtellError):
+    """A program that does part of the work is not installed."""
+
+    code = "FT1413"
+
+    def __init__(self, program: str, package: str) -> None:
+        self.program, self.package = program, package
+        super().__init__(
+            f"This needs the program '{program}', which is not on the PATH. Install PostgreSQL's client of at least the "
+            f"server's version (Debian: {package}), or use 'flowtell db export', which needs none."
+        )
+
+
+class FileInTheWay(FlowtellError):
+    """A file that was to be made exists."""
+
+    code = "FT1414"
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        super().__init__(f"{file} exists and is not overwritten. Name another file, or move it away.")
+
+
+class StoreMissing(FlowtellError):
+    """There is no store to read at a URL."""
+
+    code = "FT1415"
+
+    def __init__(self, url: str, problem: str) -> None:
+        self.url, self.problem = url, problem
+        super().__init__(f"There is no store at {url}: {problem}. Check its spelling.")
+
+
+class ColumnNotMovable(FlowtellError):
+    """A plugin's table has a column that not every kind of store can hold."""
+
+    code = "FT1416"
+
+    def __init__(self, table: str, column: str, type: str) -> None:
+        self.table, self.column, self.type = table, column, type
+        super().__init__(
+            f"Column '{column}' of table '{table}' is of type {type}, which cannot be moved. Text, whole and real numbers, "
+            "bytes and booleans can; 'flowtell db backup' keeps everything."
+        )
+
+
 class RunNotFound(FlowtellError):
     """No run has this id."""
 
@@ -242,9 +433,51 @@ class TokenNeeded(ConfigError):
     def __init__(self, host: str) -> None:
         self.host = host
         super().__init__(
-            f"Listening on {host} lets others in: set FLOWTELL_SERVER__TOKEN (or FLOWTELL_SERVER__TOKEN_FILE), "
-            "or use 127.0.0.1."
+            f"Listening on {host} lets others in, and no token is valid. Make one with 'flowtell tokens create NAME "
+            "--scope admin', or set FLOWTELL_SERVER__TOKEN (or FLOWTELL_SERVER__TOKEN_FILE), or use 127.0.0.1."
         )
+
+
+# --- sources ------------------------------------------------------------------------------------------------------
+
+
+class SourceError(FlowtellError):
+    """A source cannot be used."""
+
+    code = "FT2000"
+
+
+class SourceUnavailable(SourceError):
+    """The other side does not answer as it should. Tried again by itself; nothing is lost meanwhile.
+
+    Raised by a source; `retry_after` are seconds that the other side asked for, None where it asked for nothing.
+    """
+
+    code = "FT2001"
+
+    def __init__(self, problem: str, retry_after: float | None = None) -> None:
+        self.problem, self.retry_after = problem, retry_after
+        super().__init__(problem)
+
+
+class SourceRefused(SourceError):
+    """A source's table in the configuration cannot be used, or its kind is not installed or has the wrong shape."""
+
+    code = "FT2002"
+
+    def __init__(self, name: str, problem: str) -> None:
+        self.name, self.problem = name, problem
+        super().__init__(f"Source '{name}' is refused: {problem}.")
+
+
+class SourceTableError(SourceError):
+    """A source could not be added to the configuration file, or removed from it."""
+
+    code = "FT2003"
+
+    def __init__(self, name: str, path: str, problem: str) -> None:
+        self.name, self.path, self.problem = name, path, problem
+        super().__init__(f"Source '{name}' in {path}: {problem}.")
 
 
 # --- plugins ------------------------------------------------------------------------------------------------------
@@ -284,3 +517,335 @@ class PluginTimedOut(PluginError):
     def __init__(self, plugin: str, call: str, seconds: float) -> None:
         self.plugin, self.call, self.seconds = plugin, call, seconds
         super().__init__(f"Plugin '{plugin}' did not return from {call} within {seconds:g} s.")
+
+
+class CannotReplay(PluginError):
+    """What a plugin has made cannot be made again."""
+
+    code = "FT1505"
+
+    def __init__(self, plugin: str, problem: str) -> None:
+        self.plugin, self.problem = plugin, problem
+        super().__init__(f"Plugin '{plugin}' cannot replay: {problem}.")
+
+
+# --- who may use the server, and what it takes ----------------------------------------------------------------------
+
+
+class TokenNotFound(FlowtellError):
+    """No token has this id or name."""
+
+    code = "FT1901"
+
+    def __init__(self, wanted: str) -> None:
+        self.wanted = wanted
+        super().__init__(f"There is no token '{wanted}'. See 'flowtell tokens list --all'.")
+
+
+class TokenNameTaken(FlowtellError):
+    """A token that is not revoked has this name."""
+
+    code = "FT1902"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"There is a token '{name}' already. Choose another name, or 'flowtell tokens revoke {name}' first."
+        )
+
+
+class BodyRefused(FlowtellError):
+    """What was sent to the server cannot be taken; `status` is the answer's."""
+
+    code = "FT1903"
+    status = 400
+
+
+class BodyTooLarge(BodyRefused):
+    """A body is longer than the server takes, as sent or unpacked."""
+
+    code = "FT1904"
+    status = 413
+
+    def __init__(self, limit: int, what: str = "A body") -> None:
+        self.limit, self.what = limit, what
+        super().__init__(f"{what} is at most {limit:,} bytes. Send less at a time, or raise server.max_body_bytes.")
+
+
+class BodyMalformed(BodyRefused):
+    """A body is not what its headers say: broken compression, no JSON, or JSON that is nested too deeply."""
+
+    code = "FT1905"
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"The body cannot be read: {problem}.")
+
+
+class EncodingUnknown(BodyRefused):
+    """A body is compressed in a way that the server does not undo."""
+
+    code = "FT1906"
+    status = 415
+
+    def __init__(self, encoding: str) -> None:
+        self.encoding = encoding
+        super().__init__(f"Content-Encoding '{encoding}' is not known here. Use gzip, deflate or none.")
+
+
+class BodyTooSlow(BodyRefused):
+    """A body did not arrive in time."""
+
+    code = "FT1907"
+    status = 408
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"The body did not arrive within {seconds:.0f} s. Send it faster, or in smaller parts.")
+
+
+# --- shipping -----------------------------------------------------------------------------------------------------
+
+
+class ShippingError(FlowtellError):
+    """Journals cannot be shipped now."""
+
+    code = "FT1810"
+
+
+class ServerUnreachable(ShippingError):
+    """No server answers at the configured addresses, or not as one does."""
+
+    code = "FT1811"
+
+    def __init__(self, url: str, problem: str) -> None:
+        self.url, self.problem = url, problem
+        super().__init__(
+            f"The server at {url} cannot be reached ({problem}). Events are kept here, and shipped when it can."
+        )
+
+
+class ShippingRefused(ShippingError):
+    """The server answered, and did not take what was sent."""
+
+    code = "FT1812"
+
+    def __init__(self, url: str, status: int, problem: str, retry_after: float = 0.0) -> None:
+        self.url, self.status, self.problem, self.retry_after = url, status, problem, retry_after
+        advice = " Set FLOWTELL_TOKEN or FLOWTELL_TOKEN_FILE." if status in (401, 403) else ""
+        super().__init__(f"The server at {url} takes no events now ({status}: {problem}).{advice} They are kept here.")
+
+
+class AskTheServer(ShippingError):
+    """A reading command where no store is: the runs are at the server."""
+
+    code = "FT1813"
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__(
+            f"Runs of this machine are shipped to {url}, and no store is here. Look there, or unset FLOWTELL_URL."
+        )
+
+
+class NoServerNamed(ShippingError):
+    """An agent without an address to ship to."""
+
+    code = "FT1814"
+
+    def __init__(self, given: str = "") -> None:
+        self.given = given
+        what = f"'{given}' is no address of a server" if given else "An agent needs a server to ship to"
+        super().__init__(f"{what}: give --url https://HOST:PORT, or set FLOWTELL_URL.")
+
+
+# --- schedules and deployments --------------------------------------------------------------------------------------
+
+
+class ScheduleError(FlowtellError):
+    """Something about schedules, deployments or what is asked of a run."""
+
+    code = "FT2300"
+
+
+class BadSchedule(ScheduleError):
+    """A schedule that cannot be evaluated."""
+
+    code = "FT2301"
+
+    def __init__(self, schedule: str, problem: str) -> None:
+        self.schedule, self.problem = schedule, problem
+        super().__init__(f"Schedule '{schedule}' cannot be used: {problem}.")
+
+
+class BadDeployment(ScheduleError):
+    """A deployment that cannot be served."""
+
+    code = "FT2302"
+
+    def __init__(self, deployment: str, problem: str) -> None:
+        self.deployment, self.problem = deployment, problem
+        super().__init__(f"Deployment '{deployment}' cannot be served: {problem}.")
+
+
+class FlowNotReachable(BadDeployment):
+    """A deployment's flow cannot be imported by the process that is to run it."""
+
+    code = "FT2303"
+
+
+class RunNotCancellable(ScheduleError):
+    """A run that cannot be cancelled from here, or not any more."""
+
+    code = "FT2304"
+
+    def __init__(self, run: str, problem: str) -> None:
+        self.run, self.problem = run, problem
+        super().__init__(f"Run {run} was not cancelled: {problem}.")
+
+
+class DeploymentServed(ScheduleError):
+    """A deployment that was to be removed is being served."""
+
+    code = "FT2306"
+
+    def __init__(self, deployment: str, pid: str) -> None:
+        self.deployment, self.pid = deployment, pid
+        super().__init__(f"Deployment '{deployment}' is served by process {pid}. Stop that first.")
+
+
+class DeploymentNotFound(ScheduleError):
+    """No deployment of this name was served from this home."""
+
+    code = "FT2305"
+
+    def __init__(self, wanted: str, suggestion: str = "") -> None:
+        self.wanted = wanted
+        hint = f"Did you mean '{suggestion}'?" if suggestion else "See 'flowtell deployments'."
+        super().__init__(f"There is no deployment '{wanted}'. {hint}")
+
+
+# --- check-ins and limits -------------------------------------------------------------------------------------------
+
+
+class BadPing(FlowtellError):
+    """A check-in that says nothing that can be kept."""
+
+    code = "FT2450"
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"The check-in was not taken: {problem}.")
+
+
+class BadLimit(FlowtellError, ValueError):
+    """A limit on what runs at a time that cannot be."""
+
+    code = "FT2451"
+
+    def __init__(self, limit: str, problem: str) -> None:
+        self.limit, self.problem = limit, problem
+        super().__init__(f"Limit '{limit}' cannot be used: {problem}.")
+
+
+class LimitDeadlock(FlowtellError):
+    """A run inside others that hold limits waits for what can only be free once it has ended."""
+
+    code = "FT2452"
+
+    def __init__(self, limits: tuple[str, ...], holders: tuple[str, ...]) -> None:
+        self.limits, self.holders = limits, holders
+        names, runs = ", ".join(limits), ", ".join(holders)
+        super().__init__(
+            f"Nothing would ever become free: {names} is held by runs ({runs}) that wait for what is held around this one. "
+            "Take limits in one order, or raise one of them."
+        )
+
+
+class LimitsNotKept(FlowtellError):
+    """The place where limits are kept cannot be had, so runs go on without, or with those of this machine alone."""
+
+    code = "FT2453"
+
+    def __init__(self, place: str, problem: str, instead: str) -> None:
+        self.place, self.problem, self.instead = place, problem, instead
+        super().__init__(f"Limits are kept at {place}, which cannot be had ({problem}): {instead}.")
+
+
+# --- plugins in a process of their own ----------------------------------------------------------------------------
+
+
+class IsolatedFailure(PluginError):
+    """An isolated plugin raised; its own traceback is the cause."""
+
+    code = "FT1710"
+
+    def __init__(self, plugin: str, type: str, message: str, traceback: str = "", *, unwell: bool = False) -> None:
+        self.plugin, self.type, self.problem, self.unwell = plugin, type, message, unwell
+        self.kind = type
+        """What it counts as: each kind is logged once."""
+        super().__init__(f"{type}: {message}")
+        if traceback:
+            self.__cause__ = _Told(traceback)
+
+
+class _Told(Exception):
+    """A traceback of another process."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+class PluginDied(PluginError):
+    """The process of an isolated plugin ended during a call."""
+
+    code = "FT1711"
+
+    def __init__(self, plugin: str, call: str, how: str, last_words: str = "") -> None:
+        self.plugin, self.call, self.how, self.last_words = plugin, call, how, last_words
+        said = f" It had printed: {last_words}" if last_words else ""
+        super().__init__(f"The process of plugin '{plugin}' {how} in {call}.{said}")
+
+
+class PluginOutgrew(PluginError):
+    """An isolated plugin took more memory than it may, and was killed."""
+
+    code = "FT1712"
+
+    def __init__(self, plugin: str, call: str, memory: int, bound: int) -> None:
+        self.plugin, self.call, self.memory, self.bound = plugin, call, memory, bound
+        super().__init__(
+            f"Plugin '{plugin}' held {memory >> 20} MiB in {call}, its isolate_memory_mb is {bound >> 20}. It was killed."
+        )
+
+
+class NotIsolable(PluginRefused):
+    """A plugin needs something that is to be had in the server's own process only."""
+
+    code = "FT1713"
+
+    def __init__(self, name: str, problem: str, distribution: str = "") -> None:
+        super().__init__(name, distribution, problem)
+
+
+# --- metrics -------------------------------------------------------------------------------------------------------
+
+
+class ExportFailed(FlowtellError):
+    """A file could not be written."""
+
+    code = "FT2201"
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(f"{path} cannot be written: {problem}. What was written before it stays.")
+
+
+class ExtraMissing(PluginError):
+    """A plugin is switched on and what it needs is not installed."""
+
+    code = "FT2202"
+
+    def __init__(self, plugin: str, module: str, extra: str) -> None:
+        self.plugin, self.module, self.extra = plugin, module, extra
+        super().__init__(f"Plugin '{plugin}' needs the module '{module}', which is not installed: pip install \"{extra}\".")

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, Literal, Union, get_args
 import msgspec
 from msgspec import Struct
 
+from flowtell.decoders import BUILDING, convert
 from flowtell.errors import MalformedEvent
 
 RunState = Literal["scheduled", "pending", "waiting", "running", "retrying", "paused", "cancelling"]
@@ -142,7 +143,10 @@ class UpstreamRun(Part):
 
 
 class UpstreamAsset(Part):
-    """Why an asset depends on another: `evidence` is declared, future, object, read, column, explicit, manual or product."""
+    """Why an asset depends on another.
+
+    `evidence` is declared, explicit, column, future, object, read, wait_for, manual or product.
+    """
 
     asset: str
     version: str = ""
@@ -165,6 +169,8 @@ class Column(Part, rename={"origins": "from"}):
 class Holder(Part):
     run: str
     since: int | None = None
+    task_run: str = ""
+    """Where a task of that run holds it."""
 
 
 class Subject(Part):
@@ -269,6 +275,10 @@ class FlowRunStarted(Event, tag="flow_run.started"):
     parent_run: str = ""
     parent_task_run: str = ""
     trace: str = ""
+    parent_span: str = ""
+    """In that trace, where a caller that is no run of flowtell's began it: 16 hex digits."""
+    sampled: bool = True
+    """Whether the trace's spans are kept, as was decided at its root."""
     parameters: dict[str, Any] = {}
     version: str = ""
     commit: str = ""
@@ -531,6 +541,7 @@ class _Incident(Event):
     inhibited_by: str = ""
     group: str = ""
     actor: str = ""
+    tags: tuple[str, ...] = ()
 
 
 class IncidentOpened(_Incident, tag="incident.opened"):
@@ -559,6 +570,7 @@ class PredictionMade(Event, tag="prediction.made"):
 class SilenceCreated(Event, tag="silence.created"):
     silence: str = ""
     matchers: dict[str, str] = {}
+    since: int | None = None
     until: int | None = None
     actor: str = ""
     reason: str = ""
@@ -639,6 +651,12 @@ TYPES: Final[dict[str, type[Event]]] = {
 }
 """Every event type by its wire name."""
 
+OWN_NAMES: Final = "*"
+"""Where types are named: all events under names of one's own."""
+
+RESERVED: Final = tuple(sorted({f"{name.partition('.')[0]}." for name in TYPES} | {"journal."}))
+"""How names of flowtell's own events begin; an event under a name of one's own never does."""
+
 for _name, _kind in TYPES.items():
     _kind.type = _name
 
@@ -658,6 +676,7 @@ def _as_text(value: Any) -> Any:
 
 _encoder: Final = msgspec.json.Encoder(enc_hook=_as_text)
 encode_value = _encoder.encode
+_USER_DEFAULTS: Final = msgspec.structs.asdict(UserEvent())
 _user_decoder: Final = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -682,7 +701,7 @@ def _encode(event: Event) -> bytes:
 def _in_utf8(event: Event) -> Event:
     """The same event without what UTF-8 lacks: a file name from `os.listdir` may hold any byte, as a lone surrogate."""
     plain = _text_in_utf8(msgspec.to_builtins(event, enc_hook=_as_text, str_keys=True))
-    return msgspec.convert(plain, event.__class__)
+    return convert(plain, event.__class__)
 
 
 def _text_in_utf8(value: Any) -> Any:
@@ -696,7 +715,7 @@ def _text_in_utf8(value: Any) -> Any:
 def _encode_user(event: Any) -> bytes:
     fields = {"type": event.type, **msgspec.structs.asdict(event)}
     extra = fields.pop("extra")
-    defaults = dict(zip(event.__struct_fields__, event.__struct_defaults__, strict=True))
+    defaults = _USER_DEFAULTS
     return _encoder.encode(
         {k: v for k, v in {**extra, **fields}.items() if k not in defaults or k == "type" or v != defaults[k]}
     )
@@ -720,7 +739,8 @@ def decode(line: bytes | str) -> Event:
 def known_decoder() -> msgspec.json.Decoder[Event]:
     """Decodes lines of known types, and raises what msgspec raises on all others: for readers of thousands of lines."""
     kinds: Any = Union[tuple(TYPES.values())]  # noqa: UP007  # made at run time, in a few ms, which only readers pay
-    return msgspec.json.Decoder(kinds, strict=True)
+    with BUILDING:
+        return msgspec.json.Decoder(kinds, strict=True)
 
 
 def _decode_unknown(line: bytes | str, cause: Exception) -> Event:
@@ -730,7 +750,7 @@ def _decode_unknown(line: bytes | str, cause: Exception) -> Event:
         if not isinstance(name, str) or not name or name in TYPES:
             raise MalformedEvent(str(name), str(cause)) from cause
         known = {key: fields.pop(key) for key in UserEvent.__struct_fields__ if key in fields and key != "extra"}
-        return msgspec.convert({"type": name, "extra": fields, **known}, UserEvent)
+        return convert({"type": name, "extra": fields, **known}, UserEvent)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise MalformedEvent("", str(error)) from error
 
@@ -738,6 +758,8 @@ def _decode_unknown(line: bytes | str, cause: Exception) -> Event:
 __all__ = [  # noqa: PLE0604  # the structs are listed by the registry
     "END_STATES",
     "LOG_FIELDS",
+    "OWN_NAMES",
+    "RESERVED",
     "TYPES",
     "EndState",
     "Event",

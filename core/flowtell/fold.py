@@ -138,6 +138,24 @@ def _take_finish(facts: RunFacts, event: Any, writer: int) -> bool:
         facts.native_state = event.native_state
     if event.signal:
         facts.signal = event.signal
+    if facts.started is None and event.__class__ is e.FlowRunFinished:
+        _learn_from_end(facts, event)
+    return True
+
+
+def _learn_from_end(facts: RunFacts, event: Any) -> None:
+    """Of some runs nothing but the end is told, as by a check-in of success alone."""
+    for name in ("deployment", "root_run", "external_id", "due"):
+        value = getattr(event, name)
+        if value or value == 0:
+            _hear(facts, name, value, leads=False)
+
+
+def _take_removed(facts: RunFacts, event: Any, writer: int) -> bool:
+    """Gone from its source: neither open nor ended well or badly. What had ended keeps its end."""
+    if facts.ended is None:
+        facts.ended = facts.changed = event.time
+        facts.state = "removed"
     return True
 
 
@@ -210,4 +228,5 @@ _TAKE: Final[dict[type[Event], Callable[[RunFacts, Any, int], bool]]] = {
     e.TaskRunRetrying: _take_retrying,
     e.FlowRunFinished: _take_finish,
     e.TaskRunFinished: _take_finish,
+    e.FlowRunRemoved: _take_removed,
 }

@@ -60,6 +60,19 @@ def derived_id(moment_us: int, *parts: str) -> str:
     return f"{max(moment_us, 0) // 1000:012x}{_tail(digest)}"
 
 
+def following_id(identifier: str) -> str:
+    """The one id that belongs to the end of what `identifier` began: whoever tells the end, it is the same event."""
+    return f"{int(identifier, 16) + 1:032x}"
+
+
+def crash_id(run: str, writer: str, otherwise: int = 0) -> str:
+    """The id of the event that ends `run` because the process that wrote journal `writer` is gone, whoever says so.
+
+    `otherwise` is the moment to take for a run whose own id has none, in µs.
+    """
+    return derived_id(moment_of(run) or otherwise, "crashed", run, writer)
+
+
 def moment_of(identifier: str) -> int:
     """The moment in a UUIDv7, in µs since the epoch; 0 for an id of another kind."""
     return int(identifier[:12], 16) * 1000 if is_id(identifier) and identifier[12] == "7" else 0

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
+from flowtell.decoders import decoder
 from flowtell.errors import JournalUnwritable
 from flowtell.ids import new_id
 from flowtell.machine import ProcessMark, this_process
@@ -33,7 +34,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=
     """First line of a journal: who writes it, and the values that all its lines share."""
 
     writer: str
-    format: int = FORMAT
+    format: int = 1
+    """Absent in the first, so it stays that whatever `FORMAT` becomes."""
     time: int = 0
     monotonic: int = 0
     """The writer's monotonic clock in ns at `time`, so that a jump of its wall clock can be told."""
@@ -46,10 +48,18 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=
     python: str = ""
     environment: str = ""
     source: str = ""
+    elsewhere: bool = False
+    """Its runs live in other processes: they go on when this writer ends."""
 
     @property
     def process(self) -> ProcessMark:
         return ProcessMark(self.machine, self.boot, self.pid, self.pid_started, self.pid_namespace)
+
+
+class _Format(msgspec.Struct, tag="journal.opened", tag_field="type"):
+    """All of a header that no later format may change."""
+
+    format: int = 1
 
 
 class Dropped(msgspec.Struct, frozen=True, tag="journal.dropped", tag_field="type"):
@@ -116,15 +126,17 @@ def _forget_in_child() -> None:
         journal.close()
 
 
-def open_journal(home: str, *, environment: str = "", source: str = "", version: str = "") -> Journal:
-    """Create this process's journal under `home`.
+def open_journal(
+    home: str, *, environment: str = "", source: str = "", version: str = "", elsewhere: bool = False
+) -> Journal:
+    """Create this process's journal under `home`. With `elsewhere` its end is no death of the runs in it.
 
     Raises:
         JournalUnwritable: the folder cannot be made, or takes no file.
     """
     global _fork_hook_set
     folder = os.path.join(home, FOLDER)
-    header = _header(environment, source, version)
+    header = new_header(environment, source, version, elsewhere=elsewhere)
     name = f"{header.writer}-{header.pid}{SUFFIX}"
     hidden, path = os.path.join(folder, f".{name}"), os.path.join(folder, name)
     fd = -1
@@ -149,11 +161,13 @@ def open_journal(home: str, *, environment: str = "", source: str = "", version:
     return journal
 
 
-def _header(environment: str, source: str, version: str) -> Header:
+def new_header(environment: str, source: str, version: str, *, elsewhere: bool = False) -> Header:
+    """The header of a new journal of this process, under a writer id of its own."""
     process = this_process()
     now = time.time_ns() // 1000
     return Header(
         writer=new_id(now),
+        format=FORMAT,
         time=now,
         monotonic=time.monotonic_ns(),
         machine=process.machine,
@@ -165,6 +179,7 @@ def _header(environment: str, source: str, version: str) -> Header:
         python=f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}",
         environment=environment,
         source=source,
+        elsewhere=elsewhere,
     )
 
 
@@ -179,18 +194,31 @@ def encode_header(header: Header) -> str:
     return msgspec.json.encode(header).decode()
 
 
+_header: Final = decoder(Header)
+_format: Final = decoder(_Format)
+_dropped: Final = decoder(Dropped)
+
+
 def decode_header(line: bytes) -> Header | None:
     """The header on a journal's first line, or None where that is no header of a format this reader knows."""
     try:
-        header = msgspec.json.decode(line, type=Header)
+        header = _header(line)
     except msgspec.MsgspecError:
         return None
     return header if header.format <= FORMAT else None
 
 
+def format_of(line: bytes) -> int:
+    """The format that a journal's first line names, of whatever version; 0 where it is no header."""
+    try:
+        return _format(line).format
+    except msgspec.MsgspecError:
+        return 0
+
+
 def decode_control(line: bytes) -> Any:
     """A `journal.*` line that is no event: today only `Dropped`; None for one that this reader does not know."""
     try:
-        return msgspec.json.decode(line, type=Dropped)
+        return _dropped(line)
     except msgspec.MsgspecError:
         return None

@@ -38,6 +38,23 @@ def is_gone(mark: ProcessMark) -> bool:
     return _started(str(mark.pid)) != mark.started
 
 
+def is_locked(path: str) -> bool:
+    """Whether some process holds an exclusive flock on the file."""
+    import fcntl
+
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 def _boot_id() -> str:
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:

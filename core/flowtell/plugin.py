@@ -56,13 +56,20 @@ class PluginStatus(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int = 0
     """What the plugin itself dropped, by `context.count("dropped", n)`."""
     last_error: str = ""
+    pid: int = 0
+    """Of its process, where it has one of its own."""
+    memory: int = 0
+    """Resident bytes of that process."""
 
 
 class LogView(Protocol):
     """The event log, read only."""
 
     def read(self, after: int, limit: int = 1000, types: Iterable[str] = ()) -> list[Event]:
-        """Up to `limit` events with `seq > after`, in log order; of the named types only, where there are any."""
+        """Up to `limit` events with `seq > after`, in log order; of the named types only, where there are any.
+
+        `"*"` among them stands for all events under names of one's own, as in `wants`.
+        """
         ...
 
     def head(self) -> int:
@@ -87,6 +94,14 @@ class Context(Protocol):
     @property
     def live(self) -> bool:
         """False while catching up on old events: whoever tells people of things does not tell of these."""
+        ...
+
+    @property
+    def read_until(self) -> int:
+        """Up to when the log has all that was written on this machine or had come here from others, in µs by the server's
+        clock; 0 where nobody reads. What the plugin was handed may be behind the log, and others' word behind this: see
+        `flowtell.store.reading.reporters` for who reports from elsewhere.
+        """
         ...
 
     def read(self, statement: Select[Any]) -> Sequence[Row[Any]]:
@@ -165,6 +180,8 @@ class BasePlugin:
     api: int = API_VERSION
     tick_seconds: float = 1.0
     """Seconds between two calls of `tick`, about."""
+    irreplaceable: str = ""
+    """Why the tables of a projection cannot be made anew from the log by `flowtell replay`; empty where they can."""
 
     context: Context
 

@@ -8,13 +8,23 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from flowtell import bus
-from flowtell.events import Event, Failure, FlowDeclared, FlowRunFinished, FlowRunStarted, LogRecorded
-from flowtell.ids import new_id
+from flowtell.events import (
+    DeploymentDeclared,
+    Event,
+    Failure,
+    FlowDeclared,
+    FlowRunFinished,
+    FlowRunStarted,
+    LogRecorded,
+    Schedule,
+)
+from flowtell.ids import new_id, span_id
 from flowtell.machine import machine_name
+from flowtell.schedules import answered_due
+from flowtell.trace_context import VARIABLE, TraceContext, is_kept, parsed
 from flowtell_sources.child import Child, Ended
 from flowtell_sources.command_line import kept
 from flowtell_sources.last_lines import LastLines, merged
-from flowtell_sources.trace_context import VARIABLE, trace_context
 
 SOURCE: Final = "exec"
 TIMED_OUT: Final = 124
@@ -26,19 +36,36 @@ _PIPES_GRACE: Final = 1.0
 
 
 class ObservedCommand:
-    """One run of one command. Takes over the process's signals and its bus."""
+    """One run of one command. Takes over the process's signals and its bus.
 
-    def __init__(self, command: Sequence[str], *, flow: str, name: str = "", tags: tuple[str, ...] = ()) -> None:
+    With schedules it is a run of a deployment that has them, and answers the last of their due times.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        flow: str,
+        name: str = "",
+        tags: tuple[str, ...] = (),
+        deployment: str = "",
+        schedules: tuple[Schedule, ...] = (),
+    ) -> None:
         self.command, self.flow, self.name, self.tags = list(command), flow, name, tags
+        self.deployment, self.schedules = (deployment or flow) if schedules else "", schedules
+        self.due: int | None = None
         self.id = new_id()
-        self._context = trace_context(os.environ.get(VARIABLE, ""), self.id)
+        caller = parsed(os.environ.get(VARIABLE, ""))
+        self._parent_span = caller.span if caller else ""
+        trace, sampled = (caller.trace, caller.sampled) if caller else (self.id, is_kept(self.id))
+        self._context = TraceContext(trace, span_id(self.id), sampled)
         self._began = 0
 
     def run(self, *, timeout: float | None = None, capture: int = 0) -> int:
         """Run it to its end and return the exit code to leave with. A kill -9 of this process is a crashed run."""
         bus.set_source(SOURCE)
         self._say_started()
-        child = Child(self.command, {**os.environ, VARIABLE: self._context.header_for_children(self.id)})
+        child = Child(self.command, {**os.environ, VARIABLE: self._context.header})
         streams = [LastLines(1, capture), LastLines(2, capture)] if capture else []
         try:
             child.start(*(stream.descriptor for stream in streams))
@@ -53,13 +80,18 @@ class ObservedCommand:
     def _say_started(self) -> None:
         now = time.time_ns() // 1000
         self._began = time.monotonic_ns()
-        self._emit(FlowDeclared, now, run="")
+        self._emit(FlowDeclared, now, run="", deployment="")
+        if self.schedules:
+            self._emit(DeploymentDeclared, now, run="", schedules=self.schedules, tags=self.tags)
+            self.due = answered_due(self.schedules, now)
         self._emit(
             FlowRunStarted,
             now,
             name=self.name,
             tags=self.tags,
             trace=self._context.trace,
+            parent_span=self._parent_span,
+            sampled=self._context.sampled,
             parameters={"command": kept(self.command, bus.settings()["capture.redact"])},
             machine=machine_name(),
             pid=os.getpid(),
@@ -96,7 +128,8 @@ class ObservedCommand:
         self._emit(FlowRunFinished, time.time_ns() // 1000, state=state, duration=duration, **facts)
 
     def _emit(self, kind: type[Event], moment: int, **fields: Any) -> None:
-        bus.emit(kind(**{"id": new_id(moment), "time": moment, "run": self.id, "flow": self.flow, **fields}))
+        which = {"run": self.id, "flow": self.flow, "deployment": self.deployment, "due": self.due}
+        bus.emit(kind(**{"id": new_id(moment), "time": moment, **which, **fields}))
 
 
 def judge(ended: Ended, last_words: str = "") -> tuple[str, Failure | None]:

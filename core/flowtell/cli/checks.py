@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import sys
 import tempfile
 import time
@@ -13,7 +14,7 @@ from typing import Final, Literal
 import msgspec
 
 from flowtell.config import Config
-from flowtell.errors import FlowtellError
+from flowtell.errors import FlowtellError, ServerUnreachable, ShippingRefused
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -30,6 +31,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 _ENOUGH_DISK: Final = 500_000_000
 _SKEW_SECONDS: Final = 5.0
+_SOON: Final = 7 * 86_400 * 1_000_000
 _FIRST_DAY: Final = 1_735_689_600  # 2025-01-01: a clock before it was never set
 _NETWORK_FILE_SYSTEMS: Final = frozenset(
     {
@@ -59,7 +61,8 @@ def run_checks(load: Callable[[], Config]) -> Iterator[Check]:
         yield Check(name="configuration", verdict="fail", message=str(error), mend="flowtell config show --sources")
         return
     yield configuration(config)
-    for check in (home, file_system, disk, server, store, journals, clock, plugins):
+    reading: tuple[Callable[[Config], Check], ...] = (store, tokens, journals, clock, plugins)
+    for check in (home, file_system, disk, server, *(reading if not config["url"] else (store, shipping))):
         try:
             yield check(config)
         except Exception as error:  # noqa: BLE001  # a check that breaks is a finding, and the others go on
@@ -131,11 +134,33 @@ def server(config: Config) -> Check:
     host, port = config["server.host"], config["server.port"]
     if is_taken(config.home):
         return Check(name="server", verdict="ok", message=f"runs ({holder(config.home)})")
+    if config["url"]:
+        return Check(name="server", verdict="ok", message="elsewhere")
     if port and _answers(host, port):
         message = f"none runs on this home, and something else listens on {host}:{port}"
         return Check(name="server", verdict="warn", message=message, mend="flowtell up --port 0")
     message = "none runs: no metrics, alerts or pages; runs are kept and shown"
     return Check(name="server", verdict="warn", message=message, mend="flowtell up")
+
+
+def shipping(config: Config) -> Check:
+    """Whether the server that this machine's journals go to takes them."""
+    from flowtell.ids import new_id
+    from flowtell.server.catch_up import journal_ends
+    from flowtell.shipping.sender import Sender
+
+    sender = Sender(config["url"], config["token"])
+    try:
+        sender.look(new_id())
+    except ShippingRefused as error:
+        if error.status != 404:  # which is what it says of a writer that nobody has heard of
+            return Check(name="shipping", verdict="fail", message=str(error), mend="curl the address, or set FLOWTELL_TOKEN")
+    except ServerUnreachable as error:
+        return Check(name="shipping", verdict="fail", message=str(error), mend=f"curl {sender.address.url}/healthz")
+    finally:
+        sender.close()
+    waiting = len(journal_ends(config.home))
+    return Check(name="shipping", verdict="ok", message=f"to {sender.address.url}, {waiting} journals here")
 
 
 def _answers(host: str, port: int) -> bool:
@@ -164,13 +189,52 @@ def store(config: Config) -> Check:
     return Check(name="store", verdict="ok", message=message)
 
 
+def tokens(config: Config) -> Check:
+    """Whoever may read the store reads what the tokens keep from others; and a token may end without anybody noticing."""
+    from flowtell.runner import system_clock
+    from flowtell.store.tokens import read_tokens
+
+    found, now = read_tokens(config.store_url), system_clock()
+    valid = [token for token in found if token.state(now) == "valid"]
+    readable = _readable_by_all(config) if found or config["server.token"] else ""
+    if readable:
+        message = f"everybody on this machine may read {readable}, without any token"
+        return Check(name="tokens", verdict="warn", message=message, mend=f"chmod o-rwx {config.home}")
+    soon = [token.name for token in valid if token.expires is not None and token.expires - now < _SOON]
+    if soon:
+        message = f"{', '.join(sorted(soon))} will expire within a week"
+        return Check(name="tokens", verdict="warn", message=message, mend="flowtell tokens create NAME --scope …")
+    return Check(
+        name="tokens", verdict="ok", message=f"{len(valid)} valid" if found else "none: only this machine is served"
+    )
+
+
+def _readable_by_all(config: Config) -> str:
+    """The store's file, where it and every folder above let others in; else nothing."""
+    from sqlalchemy import make_url
+
+    url = make_url(config.store_url)
+    path = os.path.realpath(url.database or "")
+    if url.get_backend_name() != "sqlite" or not os.path.isfile(path) or not os.stat(path).st_mode & stat.S_IROTH:
+        return ""
+    folder = os.path.dirname(path)
+    while os.stat(folder).st_mode & stat.S_IXOTH:
+        if folder == os.path.dirname(folder):
+            return path
+        folder = os.path.dirname(folder)
+    return ""
+
+
 def journals(config: Config) -> Check:
-    from flowtell.server.catch_up import catch_up, journal_ends
+    from flowtell.server.catch_up import catch_up, journal_ends, journals_too_new
 
     freshness = catch_up(config)
     count = len(journal_ends(config.home))
     if freshness.message:
         return Check(name="journals", verdict="warn", message=freshness.message, mend="flowtell up")
+    later = journals_too_new(config.home)
+    if later:
+        return Check(name="journals", verdict="warn", message=str(later[0]), mend="pip install --upgrade flowtell")
     return Check(name="journals", verdict="ok", message=f"{count} on disk, all read")
 
 

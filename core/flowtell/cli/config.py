@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from cyclopts import App
 
 from flowtell.cli import cells
 from flowtell.cli.options import Json
 from flowtell.cli.output import Output
 from flowtell.config import SETTINGS, Config, Setting, load
+from flowtell.rule_file import SELECTORS, argument_types
+from flowtell.rules import KINDS, SEVERITIES
+from flowtell.server.isolating import keys_schema
 
 app = App(name="config", help="Show the configuration, and where each value comes from.")
 
@@ -70,8 +74,34 @@ def file_schema() -> dict[str, Any]:
             place = place["properties"].setdefault(table, _table())
         default = {} if setting.secret else {"default": setting.default}
         place["properties"][name] = {**_JSON_TYPES[setting.kind], "description": setting.help, **default}
-    schema["properties"]["plugin"] = {"type": "object", "additionalProperties": {"type": "object"}}
+    for free, known in (("plugin", keys_schema()), ("source", {}), ("channel", {})):
+        schema["properties"][free] = {"type": "object", "additionalProperties": {"type": "object", "properties": known}}
+    limit = {"type": "object", "additionalProperties": {"type": "integer"}}
+    schema["properties"]["limits"] = {**_table(), "properties": dict.fromkeys(("flow", "tag", "name"), limit)}
+    schema["properties"]["rules"] = {"type": "array", "items": _rule_table()}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "flowtell.toml", **schema}
+
+
+def _rule_table() -> dict[str, Any]:
+    """A table `[[rules]]`: what every rule has, and the arguments of all kinds."""
+    arguments = {
+        name: {"description": f"Of {', '.join(kinds)}.", **msgspec.json.schema(kind)}
+        for name, (kind, kinds) in argument_types().items()
+    }
+    patterns = {"type": ["string", "array"], "items": {"type": "string"}, "description": "Patterns; '!' takes out."}
+    return {
+        "type": "object",
+        "required": ["kind"],
+        "properties": {
+            "kind": {"enum": list(KINDS)},
+            "off": {"type": "boolean"},
+            **dict.fromkeys(SELECTORS, patterns),
+            "severity": {"enum": list(SEVERITIES)},
+            "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+            "runbook": {"type": "string"},
+            **arguments,
+        },
+    }
 
 
 def _table() -> dict[str, Any]:

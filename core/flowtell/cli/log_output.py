@@ -16,7 +16,13 @@ class _OneLine(logging.Handler):
 
 def log_to_stderr() -> None:
     """For commands that run no flow: in those, a flow's process decides what becomes of its logs."""
-    logger = logging.getLogger("flowtell")
+    _heard("flowtell", logging.WARNING)
+    _heard("flowtell.runner.calls", logging.INFO).setLevel(logging.INFO)  # said only where `plugins.trace` asks for it
+
+
+def _heard(name: str, level: int) -> logging.Logger:
+    logger = logging.getLogger(name)
     if not any(isinstance(handler, _OneLine) for handler in logger.handlers):
-        logger.addHandler(_OneLine(logging.WARNING))
+        logger.addHandler(_OneLine(level))
         logger.propagate = False
+    return logger

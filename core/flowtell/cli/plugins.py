@@ -1,4 +1,4 @@
-"""Show which plugins are installed and which of them are on."""
+"""Which plugins are installed and on, what they failed on, a new one of your own, and the kit that checks it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING, Any
 from cyclopts import App
 
 from flowtell.cli import cells
+from flowtell.cli.dead_events import dead, retry
+from flowtell.cli.new_plugin import new
 from flowtell.cli.options import Json
 from flowtell.cli.output import Output
+from flowtell.cli.plugin_check import check
 from flowtell.config import Config, load
 from flowtell.errors import PluginRefused
 
 if TYPE_CHECKING:
     from flowtell.server.discovery import PluginSpec
 
-app = App(name="plugins", help="Show which plugins are installed and which of them are on.")
+app = App(name="plugins", help="Which plugins are installed and on, what they failed on, and one of your own.")
+app.command(new)
+app.command(check)
+app.command(dead)
+app.command(retry)
 
 _STATES = {
     "on": cells.Cell("on", "✔ on", "green"),
@@ -27,20 +34,20 @@ _STATES = {
 
 @app.command(name="list")
 def list_(*, json: Json = False) -> None:
-    """List every installed plugin: on, off, not configured or refused, and why."""
+    """List every installed plugin: on, off, not configured or refused, and why; and whether it has a process of its own."""
     from flowtell.server.discovery import discover
 
     config = load()
     found = [(spec, *_state(spec, config)) for spec in discover(config)]
     output = Output(json=json)
     if json:
-        output.print_json([_told(spec, state, problem) for spec, state, problem in found])
+        output.print_json([_told(spec, state, problem, config) for spec, state, problem in found])
         return
     rows = [
-        (spec.name, _STATES[state], spec.distribution, cells.Cell(spec.version, spec.version), problem)
+        (spec.name, _STATES[state], _place(spec, config), spec.distribution, cells.Cell(spec.version, spec.version), problem)
         for spec, state, problem in found
     ]
-    output.print_table(("plugin", "state", "distribution", "version", "problem"), rows)
+    output.print_table(("plugin", "state", "runs in", "distribution", "version", "problem"), rows)
 
 
 def _state(spec: PluginSpec, config: Config) -> tuple[str, str]:
@@ -57,6 +64,20 @@ def _state(spec: PluginSpec, config: Config) -> tuple[str, str]:
         return "refused", error.problem
 
 
-def _told(spec: PluginSpec, state: str, problem: str) -> dict[str, Any]:
+def _isolated(spec: PluginSpec, config: Config) -> bool:
+    from flowtell.server.isolating import isolation_of
+
+    try:
+        return isolation_of(spec.name, spec.distribution, config) is not None
+    except PluginRefused:  # its keys are wrong, which its state tells
+        return True
+
+
+def _place(spec: PluginSpec, config: Config) -> str:
+    return "a process" if _isolated(spec, config) else "the server"
+
+
+def _told(spec: PluginSpec, state: str, problem: str, config: Config) -> dict[str, Any]:
     names = ("name", "distribution", "version", "built_in", "enabled")
-    return {**{name: getattr(spec, name) for name in names}, "state": state, "problem": problem}
+    told = {name: getattr(spec, name) for name in names}
+    return {**told, "state": state, "isolated": _isolated(spec, config), "problem": problem}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
 from flowtell.cli.flow_target import find_flow
+from flowtell.cli.flow_words import parameters_of
 from flowtell.cli.options import Json
-from flowtell.cli.outcome import Misuse, debugging
+from flowtell.cli.outcome import debugging
 from flowtell.cli.run_ending import FlowFailed, told_how_it_ended
 from flowtell.cli.signals import interrupted_by_signals
+from flowtell.engine.cancellation import cancelled_from_outside, say_asked_to_end
 from flowtell.errors import FlowtellError
 
 app = App(name="run")
@@ -34,9 +35,9 @@ def run(
 
     The exit code is 0 when the run completed, 1 when it failed, and 128 and the signal's number when one ended it.
     """
-    parameters = _parameters(param)
+    parameters = parameters_of(param)
     flow = find_flow(target)
-    with interrupted_by_signals(), told_how_it_ended(json=json):
+    with interrupted_by_signals(say_asked_to_end), told_how_it_ended(json=json), cancelled_from_outside():
         try:
             _run_to_end(flow, parameters)
         except FlowtellError:
@@ -46,17 +47,6 @@ def run(
                 raise
             raise FlowFailed(flow.name, error) from error
     return 0
-
-
-def _parameters(pairs: Sequence[str]) -> dict[str, str]:
-    """Values stay text: the flow's annotations say what they become."""
-    parameters: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name.isidentifier():
-            raise Misuse(f"'{pair}' is no parameter: write -p key=value.")
-        parameters[name] = value
-    return parameters
 
 
 def _run_to_end(flow: Any, parameters: dict[str, str]) -> None:

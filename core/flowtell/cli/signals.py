@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from flowtell.cli.outcome import Interrupted
@@ -12,11 +12,17 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @contextmanager
-def interrupted_by_signals() -> Iterator[None]:
-    """Each raises what Ctrl-C raises, also in a container's first process, where by default it would do nothing."""
+def interrupted_by_signals(tell: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Each raises what Ctrl-C raises, also in a container's first process, where by default it would do nothing.
+
+    `tell` is called with the signal's name before that, on the main thread, wherever this is.
+    """
 
     def interrupt(number: int, _frame: object) -> None:
-        raise Interrupted(number, signal.Signals(number).name)
+        name = signal.Signals(number).name
+        if tell is not None:
+            tell(name)
+        raise Interrupted(number, name)
 
     # nohup ignores SIGHUP, a shell without jobs the SIGINT of what it puts into the background: that stays so
     taken = [number for number in _STOPPING if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN]

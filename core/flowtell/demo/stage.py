@@ -88,6 +88,7 @@ def open_stage(port: int | None = None) -> Iterator[Stage]:
     from flowtell.server.app import running_server
 
     os.environ["FLOWTELL_ENVIRONMENT"] = ENVIRONMENT
+    os.environ["FLOWTELL_URL"] = ""  # the tour is looked at here
     wanted = load({"server.port": port})
     config = load({"server.port": _usable_port(wanted)})
     with running_server(config) as (url, service):

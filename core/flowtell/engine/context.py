@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -26,6 +27,29 @@ def _renew_process() -> None:
 
 
 os.register_at_fork(after_in_child=_renew_process)
+
+
+_modules = sys.modules
+_TRACING = "opentelemetry.trace"
+
+
+def enter(run: Run) -> None:
+    """What runs from here on in this thread or coroutine is part of `run`."""
+    current.set(run)
+    if _TRACING in _modules:
+        from flowtell.engine.spans import make_current
+
+        run.traced_before = make_current(run, _modules[_TRACING])
+
+
+def leave(run: Run, outer: Run | None) -> None:
+    """Back to the run around it."""
+    current.set(outer)
+    if run.traced_before is not None:
+        from flowtell.engine.spans import make_current_again
+
+        make_current_again(run.traced_before)
+        run.traced_before = None
 
 
 def bind(function: Callable[P, T]) -> Callable[P, T]:

@@ -33,6 +33,10 @@ class CurrentRun(Struct, frozen=True, kw_only=True):
     started: datetime | None
     """UTC; when the first attempt began."""
     tags: tuple[str, ...]
+    deployment: str
+    """Empty where no deployment's schedule began the outermost run."""
+    due: datetime | None
+    """UTC; the nominal time that the outermost run answers, which is not when it started."""
     parameters: dict[str, Any]
     """Of a flow run, as its function was called."""
 
@@ -57,6 +61,8 @@ def snapshot(run: Run) -> CurrentRun:
         trace=scope.trace,
         attempt=run.attempt,
         started=datetime.fromtimestamp(run.started / 1e6, UTC) if run.started else None,
-        tags=run.work.tags,
+        tags=getattr(run, "tags", run.work.tags),
+        deployment=scope.deployment,
+        due=None if scope.due is None else datetime.fromtimestamp(scope.due / 1e6, UTC),
         parameters=dict(getattr(run, "parameters", {})),
     )

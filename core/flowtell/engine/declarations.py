@@ -36,16 +36,18 @@ def declare_flow(flow: Flow[..., Any]) -> None:
 def declare_asset(asset: Asset) -> None:
     """Again only where another object gives the same key other properties."""
     told = _assets.get(asset)
-    if told == (journal_path(), asset.properties):
+    if told == (journal_path(), asset.described):
         return
+    if told is not None and told[0] == journal_path() and not any(asset.described):
+        return  # a bare key says nothing against what was told of it
     now = time_ns() // 1000
     emit(
         AssetDeclared(
             id=new_id(now), time=now, asset=asset.key, name=asset.name, kind=asset.kind, owners=asset.owners,
-            tags=asset.tags, description=asset.description, metadata=asset.metadata,
+            tags=asset.tags, description=asset.description, url=asset.url, metadata=asset.metadata,
         )
     )  # fmt: skip
-    _assets[asset] = (journal_path(), asset.properties)
+    _assets[asset] = (journal_path(), asset.described)
 
 
 def code_place(function: Any) -> CodePlace | None:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
-from flowtell.engine.context import current
+from flowtell.engine.context import current, enter, leave
 from flowtell.engine.flow_runs import FlowRun
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def call(run: Run) -> Any:
         try:
             if run.delay or run.awaited:
                 _get_ready(run)
-            current.set(run.begin())
+            enter(run.begin())
             result = run.call()
             if isinstance(run, FlowRun):
                 result = _settled(run, result)
@@ -36,7 +36,7 @@ def call(run: Run) -> Any:
         else:
             return run.complete(result)
         finally:
-            current.set(outer)
+            leave(run, outer)
 
 
 async def call_async(run: Run) -> Any:
@@ -46,7 +46,7 @@ async def call_async(run: Run) -> Any:
         try:
             if run.delay or run.awaited:
                 await _get_ready_async(run)
-            current.set(run.begin())
+            enter(run.begin())
             async with run.deadline():
                 result = await run.call_unlimited()
             if isinstance(run, FlowRun):
@@ -57,7 +57,7 @@ async def call_async(run: Run) -> Any:
         else:
             return run.complete(result)
         finally:
-            current.set(outer)
+            leave(run, outer)
 
 
 def iterate(run: Run) -> Generator[Any, Any, Any]:
@@ -67,7 +67,7 @@ def iterate(run: Run) -> Generator[Any, Any, Any]:
         try:
             if run.delay or run.awaited:
                 _get_ready(run)
-            context.run(current.set, run.begin())
+            context.run(enter, run.begin())
             result = yield from _Steps(context, run)
             if isinstance(run, FlowRun):
                 result = _settled(run, result)
@@ -85,9 +85,10 @@ async def iterate_async(run: Run) -> AsyncGenerator[Any, Any]:
         try:
             if run.delay or run.awaited:
                 await _get_ready_async(run)
-            context.run(current.set, run.begin())
+            context.run(enter, run.begin())
             steps = _AsyncSteps(context, run)
             while (value := await steps.next()) is not _END:
+                run.hand_out(value)
                 try:
                     steps.send((yield value))
                 except GeneratorExit:
@@ -143,10 +144,14 @@ class _Steps(Generator[Any, Any, Any]):
         self._generator = context.run(run.call_unlimited)
 
     def send(self, value: Any) -> Any:
-        return self._enter(self._run.within_time, self._generator.send, value)
+        return self._handed_out(self._enter(self._run.within_time, self._generator.send, value))
 
     def throw(self, *error: Any) -> Any:
-        return self._enter(self._run.within_time, self._generator.throw, *error)
+        return self._handed_out(self._enter(self._run.within_time, self._generator.throw, *error))
+
+    def _handed_out(self, value: Any) -> Any:
+        self._run.hand_out(value)
+        return value
 
 
 _END: Any = object()

@@ -16,8 +16,8 @@ _SHORT = 12  # the digits of an id that are time: enough to find the run again
 
 
 def say_where_to_look(run: FlowRun) -> None:
-    """On stderr, unless a server reads along, nothing was written, or `quiet` is set."""
-    if settings()["quiet"] or not journal_path() or _server_runs(settings().home):
+    """On stderr, unless a server reads along, here or elsewhere, nothing was written, or `quiet` is set."""
+    if settings()["quiet"] or settings()["url"] or not journal_path() or _server_runs(settings().home):
         return
     try:
         sys.stderr.write(f"{_line(run)}\n")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from time import process_time_ns
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from time import process_time_ns, time_ns
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -12,55 +13,99 @@ from flowtell.engine import context
 from flowtell.engine.provenance import ATOMS, Origins
 from flowtell.engine.runs import Run
 from flowtell.engine.scope import OUTSIDE, Scope
-from flowtell.engine.trace import trace_of_caller
 from flowtell.errors import ParameterError
-from flowtell.events import FlowRunFinished, FlowRunRetrying, FlowRunStarted
+from flowtell.events import FlowRunFinished, FlowRunPending, FlowRunRetrying, FlowRunStarted, FlowRunWaiting
 from flowtell.ids import new_id
 
 if TYPE_CHECKING:
+    from flowtell.engine.assignments import Assignment
     from flowtell.engine.flows import Flow
     from flowtell.engine.futures import Future
     from flowtell.engine.inputs import Inputs
+    from flowtell.events import WaitsOn
 
 
 class FlowRun(Run):
     """One execution of a flow; a child of the run that called it, if one did."""
 
     kind = "flow"
-    retrying_event = FlowRunRetrying
-    finished_event = FlowRunFinished
+    retrying_event: Callable[..., FlowRunRetrying] = FlowRunRetrying
+    finished_event: Callable[..., FlowRunFinished] = FlowRunFinished
 
     work: Flow[..., Any]
+    tags: tuple[str, ...]
     parameters: Mapping[str, Any] = MappingProxyType({})
-    inputs: Inputs | None
+    parent_task_run: str = ""
     _name: str = ""
     _refusal: ParameterError | None = None
     _captures_prints: bool = False
+    deployment: str = ""
+    due: int | None = None
+    cause: str = ""
+    parent_span: str = ""
+    """Of the caller, where the run joined a trace that is not flowtell's."""
 
-    def __init__(self, flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self, flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], assignment: Assignment | None = None
+    ) -> None:
         outer = context.current.get()
-        self.id, self._process = new_id(), context.process
-        self.work = flow
+        self.id, self._process = new_id() if assignment is None else assignment.run, context.process
+        self.work, self.tags = flow, flow.tags
         self.outer = OUTSIDE if outer is None else outer.scope
         self.function, self.args, self.kwargs = flow.fn, args, kwargs
         self.log_prints = flow.log_prints if flow.log_prints is not None else outer is not None and outer.log_prints
         self.parent_run = self.outer.run
-        self.parent_task_run = outer.id if outer is not None and outer.kind == "task" else ""
-        self.scope = self._own_scope()
+        if outer is not None and outer.kind == "task":
+            self.parent_task_run, self.caller = outer.id, outer
+        self.scope = self._own_scope(is_called=assignment is None)
+        if assignment is not None:
+            self._take(assignment)
         self.inputs = self._look_at_inputs()
         self.awaited = () if self.inputs is None else self.inputs.futures
+        self._look_at_limits()
 
-    def _own_scope(self) -> Scope:
+    def _look_at_limits(self) -> None:
+        from flowtell.engine.limiting import admission_for
+
+        self.admission = admission_for(self, self.work.name, self.tags, self.work.concurrency_limit)
+        if self.admission is not None:
+            self.awaited = (*self.awaited, self.admission)
+
+    def _own_scope(self, *, is_called: bool) -> Scope:
         outer, flow = self.outer, self.work
         is_root = not outer.run
+        trace, sampled = self._own_trace(is_called=is_called) if is_root else (outer.trace, outer.sampled)
         return Scope(
             run=self.id,
             flow=flow.name,
+            deployment=outer.deployment,
+            due=outer.due,
             root_run=outer.root_run or outer.run,
-            trace=trace_of_caller() or self.id if is_root else outer.trace,
+            trace=trace,
+            sampled=sampled,
             origins=Origins() if is_root else outer.origins,
             runner=flow.task_runner or outer.runner,
         )
+
+    def _own_trace(self, *, is_called: bool) -> tuple[str, bool]:
+        """The trace of a root run and whether it is kept. What a schedule begins is in nobody's: it would never end."""
+        from flowtell.engine.spans import load_if_asked
+        from flowtell.trace_context import caller_context, is_kept
+
+        load_if_asked()
+        caller = caller_context() if is_called else None
+        if caller is None:
+            return self.id, is_kept(self.id)
+        self.parent_span = caller.span
+        return caller.trace, caller.sampled
+
+    def _take(self, assignment: Assignment) -> None:
+        """Say in all events which deployment and due time the run answers."""
+        self.deployment, self.due, self.cause = assignment.deployment, assignment.due, assignment.cause
+        self.scope.deployment, self.scope.due = assignment.deployment, assignment.due
+        self.tags = tuple(sorted({*self.work.tags, *assignment.tags}))
+        self.retrying_event = partial(FlowRunRetrying, deployment=self.deployment, due=self.due)
+        self.finished_event = partial(FlowRunFinished, deployment=self.deployment, due=self.due)
 
     def _look_at_inputs(self) -> Inputs | None:
         if ATOMS.issuperset(map(type, self.args)) and ATOMS.issuperset(map(type, self.kwargs.values())):
@@ -79,7 +124,16 @@ class FlowRun(Run):
     def call_unlimited(self) -> Any:
         if self._refusal is not None:
             raise self._refusal
+        if self.admission is not None:
+            self.admission.enter()
         return super().call_unlimited()
+
+    def end(self, state: str, error: BaseException | None = None, result: Any = None) -> None:
+        try:
+            super().end(state, error, result)
+        finally:
+            if self.admission is not None and self._process is context.process:
+                self.admission.leave()
 
     @property
     def unfinished(self) -> Iterable[Future[Any]]:
@@ -125,6 +179,8 @@ class FlowRun(Run):
             self.args, self.kwargs, self.parameters = self.work.parameters.fit(self.args, self.kwargs)
         except ParameterError as error:
             self._refusal, self.parameters = error, given
+        if not self.parent_run:
+            self.scope.origins.outside = tuple(one for one in self.parameters.values() if type(one) in ATOMS)
         if self.scope.origins:
             for name, value in given.items():
                 if (converted := self.parameters.get(name)) is not value:
@@ -135,11 +191,33 @@ class FlowRun(Run):
         for run in list(self.scope.open.values()):
             run.cancel()
         self.scope.close()
+        if self.caller is not None and state == "completed":
+            self._bring_home(result, self.caller)
+        self.caller = None
         if self._captures_prints:
             from flowtell.engine.prints import release_prints
 
             self._captures_prints = False
             release_prints()
+
+    def _bring_home(self, result: Any, caller: Run) -> None:
+        """What its tasks returned comes with its result into the task that called it."""
+        from flowtell.engine.task_runs import receive
+
+        for source in self.scope.origins.sources(result):
+            receive(caller, source, "object")
+
+    def say_waiting(self, on: tuple[WaitsOn, ...], *, first: bool) -> None:
+        from flowtell.engine.declarations import declare_flow
+
+        now, scope = time_ns() // 1000, self.scope
+        which: dict[str, Any] = {
+            "run": self.id, "root_run": scope.root_run, "flow": scope.flow, "deployment": self.deployment, "due": self.due
+        }  # fmt: skip
+        if first:
+            declare_flow(self.work)
+            emit(FlowRunPending(id=new_id(now), time=now, tags=self.tags, parent_run=self.parent_run, **which))
+        emit(FlowRunWaiting(id=new_id(now), time=now, reason="limit", on=on, **which))
 
     def _after_end(self) -> None:
         self.args, self.kwargs = (), {}
@@ -155,7 +233,9 @@ class FlowRun(Run):
         emit(
             FlowRunStarted(
                 id=new_id(now), time=now, run=self.id, root_run=self.scope.root_run, flow=flow.name, attempt=self.attempt,
-                name=self._name, tags=flow.tags, parent_run=self.parent_run, parent_task_run=self.parent_task_run,
-                trace=self.scope.trace, parameters=captured(self.parameters), version=flow.version,
+                name=self._name, tags=self.tags, parent_run=self.parent_run, parent_task_run=self.parent_task_run,
+                trace=self.scope.trace, sampled=self.scope.sampled, parent_span=self.parent_span,
+                parameters=captured(self.parameters), version=flow.version, deployment=self.deployment, due=self.due,
+                cause=self.cause,
             )
         )  # fmt: skip

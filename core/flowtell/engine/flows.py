@@ -10,6 +10,7 @@ from flowtell.engine.flow_runs import FlowRun
 from flowtell.engine.work import Work
 
 if TYPE_CHECKING:
+    from flowtell.engine.deployments import Deployment, DeploymentOptions
     from flowtell.engine.options import FlowOptions
     from flowtell.engine.parameters import Parameters
 
@@ -29,6 +30,7 @@ class Flow(Work[P, R_co]):
         self.rules = tuple(options.get("rules") or ())
         self.owners = tuple(options.get("owners") or ())
         self.task_runner = options.get("task_runner")
+        self.concurrency_limit = _checked_limit(self.name, options.get("concurrency_limit"))
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -42,6 +44,37 @@ class Flow(Work[P, R_co]):
     def with_options(self, **options: Unpack[FlowOptions]) -> Self:
         """The same flow with other options; what is not named stays."""
         return self._with(options)
+
+    def to_deployment(self, name: str, **options: Unpack[DeploymentOptions]) -> Deployment:
+        """The flow under a name, with parameters and schedules, for `serve`. See `Deployment` for the options.
+
+        Raises:
+            BadDeployment: its parameters do not fit the flow, or a schedule is given twice.
+        """
+        from flowtell.engine.deployments import deployment_of
+
+        return deployment_of(self, name, options)
+
+    def serve(self, name: str = "", **options: Unpack[DeploymentOptions]) -> None:
+        """Offer the flow under a name (default: its own) and start its runs when they are due, until a signal comes.
+
+        As `serve(flow.to_deployment(...))`. Runs start in processes of their own, which import the flow's module: guard
+        the call with `if __name__ == "__main__":`.
+
+        Raises:
+            BadDeployment: as `to_deployment`, or the flow cannot be imported by another process.
+        """
+        from flowtell.engine.serving import serve
+
+        serve(self.to_deployment(name or self.name, **options))
+
+
+def _checked_limit(name: str, limit: Any) -> int | None:
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise ValueError(f"concurrency_limit of flow {name} is a whole number from 1 on, not {limit!r}")
+    return limit
 
 
 @overload

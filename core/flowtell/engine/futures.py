@@ -68,6 +68,8 @@ class Future(Generic[T]):
             raise TimeoutError(f"task run {self.run.name} has not ended within {timeout:g} s")
         if self.exception is not None and raise_on_failure:
             raise self.exception
+        if self.run.provides or self.run.is_incomplete:
+            _note_receipt(self.run)
         return self.outcome  # type: ignore[no-any-return]
 
     @property
@@ -128,6 +130,16 @@ class FutureList(list[Future[T]]):
         for future in self:
             yield from future.ended().__await__()
         return self.result()
+
+
+def _note_receipt(source: TaskRun) -> None:
+    """Whoever asks for a result in a task's body has what it is made of come in."""
+    from flowtell.engine.context import current
+    from flowtell.engine.task_runs import receive
+
+    run = current.get()
+    if run is not None:
+        receive(run, source, "future")
 
 
 def _wake(loop: asyncio.AbstractEventLoop, reached: asyncio.Event) -> None:

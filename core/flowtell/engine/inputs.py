@@ -9,7 +9,6 @@ from flowtell.engine.containers import replace, walk
 from flowtell.engine.futures import Future
 from flowtell.engine.marks import Mark, allow_failure
 from flowtell.engine.provenance import elements
-from flowtell.engine.signatures import argument_names
 from flowtell.errors import UpstreamFailed
 from flowtell.events import UpstreamRun
 
@@ -36,7 +35,7 @@ class Inputs:
         self.futures: list[Future[Any]] = []
         self.sources: list[tuple[str, TaskRun, str]] = []
         """Each (argument, task run that it came from, evidence); evidence is `future` or `object`."""
-        for argument, value in self.named():
+        for argument, value in named(work, args, kwargs):
             self._look_at(argument, value, origins)
         self._look_for_futures(WAIT_FOR, list(wait_for) if isinstance(wait_for, list | tuple | set) else wait_for)
 
@@ -44,6 +43,11 @@ class Inputs:
     def upstream(self) -> tuple[UpstreamRun, ...]:
         pairs = dict.fromkeys((run.id, argument) for argument, run, _ in self.sources)
         return tuple(UpstreamRun(task_run=run, argument=argument) for run, argument in pairs)
+
+    @property
+    def failed(self) -> Future[Any] | None:
+        """The first that did not end well and is not wrapped in `allow_failure`. After all of them have ended."""
+        return next((one for one in self.futures if one.exception is not None and id(one) not in self._may_fail), None)
 
     def resolved(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments with every future replaced by its result. After all of them have ended.
@@ -53,16 +57,15 @@ class Inputs:
         """
         if not self.futures and not self._marked:
             return self._args, self._kwargs
-        for future in self.futures:
-            if future.exception is not None and id(future) not in self._may_fail:
-                raise UpstreamFailed(self._work.name, future.task_run_id) from future.exception
+        failed = self.failed
+        if failed is not None:
+            raise UpstreamFailed(self._work.name, failed.task_run_id) from failed.exception
         return tuple(_value(arg) for arg in self._args), {name: _value(arg) for name, arg in self._kwargs.items()}
 
-    def named(self) -> Iterator[tuple[str, Any]]:
-        """Each argument with the name of its parameter."""
-        if self._args:
-            yield from zip(argument_names(self._work.fn, len(self._args)), self._args, strict=False)
-        yield from self._kwargs.items()
+    @property
+    def given(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """As they were passed."""
+        return self._args, self._kwargs
 
     def _look_at(self, argument: str, value: Any, origins: Origins) -> None:
         self._look_for_futures(argument, value)
@@ -84,6 +87,13 @@ class Inputs:
                 if isinstance(item, allow_failure):
                     self._may_fail.update(id(inner) for inner in walk(item.value))
                 self._look_for_futures(argument, item.value)
+
+
+def named(work: Work[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Each argument with the name of its parameter."""
+    if args:
+        yield from zip(work.argument_names(len(args)), args, strict=False)
+    yield from kwargs.items()
 
 
 def _value(argument: Any) -> Any:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from flowtell.engine.futures import Future, FutureList
 from flowtell.engine.marks import allow_failure, unmapped
 from flowtell.engine.submission import submit
-from flowtell.engine.task_runs import TaskRun
 
 if TYPE_CHECKING:
     from flowtell.engine.tasks import Task
@@ -21,7 +20,7 @@ def submit_each(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
     futures: FutureList[Any] = FutureList()
     for index in range(count):
         row = [fixed if column is None else column[index] for column, fixed in columns]
-        run = TaskRun(task, tuple(row[: len(args)]), dict(zip(kwargs, row[len(args) :], strict=True)), wait_for)
+        run = task.new_run(task, tuple(row[: len(args)]), dict(zip(kwargs, row[len(args) :], strict=True)), wait_for)
         run.map_index = index
         futures.append(submit(run))
     return futures

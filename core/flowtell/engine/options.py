@@ -43,6 +43,9 @@ class Options(TypedDict, total=False):
 class FlowOptions(Options, total=False):
     """Of flows alone."""
 
+    concurrency_limit: int | None
+    """How many runs of the flow may go on at a time, in whatever process; the others wait their turn. See `limits`."""
+
     flow_run_name: str | Callable[..., str] | None
     validate_parameters: bool
     task_runner: ThreadPoolTaskRunner | None
@@ -54,8 +57,11 @@ class TaskOptions(Options, total=False):
     """Of tasks alone."""
 
     task_run_name: str | Callable[..., str] | None
-    asset_deps: Iterable[Asset | str] | None
-    """Assets that the task reads; on a plain task they are handed on to what is made of its result."""
+    asset_deps: Iterable[Asset | str] | Mapping[Any, Iterable[Asset | str]] | None
+    """Assets that the task reads; on a plain task they are handed on to what is made of its result.
+
+    A mapping says for each output what it is made of: assets, and names of parameters by which they come in.
+    """
 
 
 class MaterializeOptions(TaskOptions, total=False):
@@ -64,6 +70,10 @@ class MaterializeOptions(TaskOptions, total=False):
     assets: Iterable[Asset | str]
     by: str | None
     """What does the work, such as `dbt` or `spark`."""
+    columns: Mapping[Any, Any] | None
+    """By column of what is made, the (asset, column) pairs it comes from; of several assets by asset first."""
+    sql: str | None
+    """The statement that makes it, from which `flowtell-lineage` reads columns."""
 
 
 _KNOWN: dict[str, type] = {"flow": FlowOptions, "task": MaterializeOptions}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import builtins
 import sys
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from flowtell.engine.context import current
 
 _plain = builtins.print
 _users = 0
-_lock = Lock()
+_lock = RLock()
+"""Taken twice by one thread where the garbage collection ends a run in the middle of it."""
 
 
 def capture_prints() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -52,6 +53,4 @@ def exponential_backoff(backoff_factor: float) -> Callable[[int], list[float]]:
 
 def _jitter(most: float) -> float:
     """Up to `most` seconds, from the system's generator: the user's seeded stream of numbers is not ours to draw from."""
-    from random import SystemRandom
-
-    return SystemRandom().uniform(0, most)
+    return most * int.from_bytes(os.urandom(7), "big") / (1 << 56)

@@ -22,18 +22,28 @@ from flowtell.ids import new_id
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    from flowtell.engine.admission import Admission
     from flowtell.engine.futures import Future
+    from flowtell.engine.inputs import Inputs
     from flowtell.engine.scope import Scope
     from flowtell.engine.work import Work
-    from flowtell.events import Failure, FlowRunFinished, FlowRunRetrying, TaskRunFinished, TaskRunRetrying
+    from flowtell.events import (
+        Failure,
+        FlowRunFinished,
+        FlowRunRetrying,
+        TaskRunFinished,
+        TaskRunRetrying,
+        UpstreamAsset,
+        WaitsOn,
+    )
 
 
 class Run:
     """One execution of a flow or task. `scope` is what new runs join that start inside it."""
 
     kind: ClassVar[str]
-    retrying_event: ClassVar[type[FlowRunRetrying | TaskRunRetrying]]
-    finished_event: ClassVar[type[FlowRunFinished | TaskRunFinished]]
+    retrying_event: Callable[..., FlowRunRetrying | TaskRunRetrying]
+    finished_event: Callable[..., FlowRunFinished | TaskRunFinished]
 
     id: str
     work: Work[..., Any]
@@ -57,10 +67,22 @@ class Run:
     state: str = "pending"
     started: int = 0
     """When the first attempt began, in µs since the epoch."""
-    awaited: Iterable[Future[Any]] = ()
-    """Futures that must end before the first attempt."""
+    awaited: Iterable[Future[Any] | Admission] = ()
+    """Futures that must end before the first attempt; then what lets the run in, where it is under a limit."""
+    admission: Admission | None = None
+    inputs: Inputs | None = None
+    """Where something among the arguments has to be waited for or followed."""
     future: Future[Any] | None = None
     """Whoever waits for a submitted run waits for this."""
+    caller: Run | None = None
+    """The task run whose body called this one, until it ends."""
+    received: dict[str, UpstreamAsset] | None = None
+    """Assets behind what tasks and flows called in the body returned to it, by key."""
+    received_unfollowed: tuple[str, ...] = ()
+    reads: list[UpstreamAsset] | None = None
+    """What the body said that it has read."""
+    traced_before: Any = None
+    """OpenTelemetry's context around the run, while the run's own is current."""
     _began: int = 0
     _cpu: int = 0
     _process: object
@@ -77,6 +99,8 @@ class Run:
             self.outer.open[self.id] = self
             self._began = perf_counter_ns()
             self._cpu = self.cpu_ns(self._began)
+            if self.work.retries.times:
+                _load_what_failing_takes()
             self._open(now)
         self.state = "running"
         self._say_started(now)
@@ -126,6 +150,8 @@ class Run:
             self.delay = self.work.retries.delay_after(self.attempt)
             self.state = "retrying"
             self._say_retrying(error)
+            if self.admission is not None:
+                self.admission.leave(for_now=True)
             return True
         self.end(end, error)
         return False
@@ -134,6 +160,9 @@ class Run:
         """The last attempt returned `result`."""
         self.end("completed", None, result)
         return result
+
+    def hand_out(self, value: Any) -> None:
+        """A generator's run yields `value` before its end."""
 
     # --- the end
 
@@ -218,6 +247,10 @@ class Run:
     def _close(self, state: str, error: BaseException | None, result: Any) -> None:
         """Before the end is written."""
 
+    def say_waiting(self, on: tuple[WaitsOn, ...], *, first: bool) -> None:
+        """It cannot begin, as others hold what limits it."""
+        raise NotImplementedError
+
     def _after_end(self) -> None:
         """After the end has been written and the hooks were called."""
 
@@ -233,6 +266,17 @@ def _signal_behind(error: BaseException) -> str:
     """The name of the signal that became a Ctrl-C's exception, where who installed the handler says so."""
     named = getattr(error, "signal", "") if isinstance(error, KeyboardInterrupt) else ""
     return named if isinstance(named, str) else ""
+
+
+def _load_what_failing_takes() -> None:
+    """Before an attempt that another may follow: nothing is imported between its failure and the wait for the next one.
+
+    Python drops a Ctrl-C that hits it while a module's lock goes, in a callback of a weak reference ("Exception ignored
+    in"), and the run would wait on.
+    """
+    import traceback  # noqa: F401
+
+    from flowtell.engine import failure, hooks  # noqa: F401
 
 
 def _told(error: BaseException) -> Failure:

@@ -19,7 +19,10 @@ _starting = allocate_lock()
 class Scope:
     """The surroundings of a task run: one flow run, or none."""
 
-    __slots__ = ("_numbers", "_workers", "flow", "open", "origins", "root_run", "run", "runner", "trace")
+    __slots__ = (
+        "_numbers", "_workers", "deployment", "due", "flow", "open", "origins", "root_run", "run", "runner",
+        "sampled", "trace",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -28,10 +31,16 @@ class Scope:
         flow: str = "",
         root_run: str = "",
         trace: str = "",
+        sampled: bool = True,
+        deployment: str = "",
+        due: int | None = None,
         origins: Origins,
         runner: ThreadPoolTaskRunner | None = None,
     ) -> None:
-        self.run, self.flow, self.root_run, self.trace = run, flow, root_run, trace
+        self.run, self.flow, self.root_run = run, flow, root_run
+        self.trace, self.sampled = trace, sampled
+        self.deployment, self.due = deployment, due
+        """Of the root run, where a deployment's schedule began it."""
         self.origins = origins
         """Shared by all flow runs of one root, so that data is followed into a subflow and out again."""
         self.open: dict[str, Run] = {}
@@ -63,5 +72,5 @@ class Scope:
             workers.close()
 
 
-OUTSIDE = Scope(origins=Origins(keep=False))
+OUTSIDE = Scope(origins=Origins(hold=False))
 """Around task runs that no flow run surrounds."""

@@ -10,7 +10,7 @@ from typing import Any
 from flowtell.bus import emit
 from flowtell.engine.context import current
 from flowtell.engine.logs import record
-from flowtell.events import TYPES, MeasureRecorded, UserEvent
+from flowtell.events import RESERVED, TYPES, MeasureRecorded, UserEvent
 from flowtell.ids import new_id
 
 
@@ -31,7 +31,7 @@ def measure(name: str, value: float, unit: str = "") -> None:
         record(run, "WARNING", "flowtell.measure", f"Measure {name!r} is no finite number and was left out: {value!r:.200}")
         return
     now = time_ns() // 1000
-    emit(MeasureRecorded(id=new_id(now), time=now, name=str(name), value=number, unit=unit, **_place()))
+    emit(MeasureRecorded(id=new_id(now), time=now, name=str(name), value=number, unit=unit, **place()))
 
 
 def emit_event(
@@ -47,7 +47,7 @@ def emit_event(
     """
     if "." not in event.strip("."):
         raise ValueError(f"{event!r} is no name for an event: use a dotted one, such as 'shop.order.refunded'")
-    if event in TYPES or event.startswith(_OURS):
+    if event in TYPES or event.startswith(RESERVED):
         raise ValueError(f"{event!r} is one of flowtell's own events; choose a name of your own")
     now = time_ns() // 1000
     identifier = new_id(now)
@@ -55,16 +55,13 @@ def emit_event(
     emit(
         UserEvent(
             type=event, id=identifier, time=now, resource=named, payload=dict(payload or {}),
-            related=tuple(dict(one) for one in related), **_place(),
+            related=tuple(dict(one) for one in related), **place(),
         )
     )  # fmt: skip
     return identifier
 
 
-_OURS = tuple({f"{name.partition('.')[0]}." for name in TYPES} | {"journal."})
-
-
-def _place() -> dict[str, Any]:
+def place() -> dict[str, Any]:
     """The run that the caller is in, as events carry it."""
     run = current.get()
     if run is None:

@@ -35,6 +35,14 @@ class State(str):
         return self not in ("pending", "running", "retrying")
 
 
+class Expired(BaseException):
+    """The time of one of the runs around is up. No `Exception`, so that the user's handlers let it pass."""
+
+    def __init__(self, limit: object) -> None:
+        self.limit = limit
+        super().__init__("the time of a surrounding run is up")
+
+
 def end_of(error: BaseException, colour: str = "sync") -> str:
     """The end state of a run of a function of this `colour` that `error` left.
 
@@ -56,8 +64,6 @@ def end_of(error: BaseException, colour: str = "sync") -> str:
 
 
 def _interrupts(error: BaseException) -> bool:
-    from flowtell.engine.timeouts import Expired
-
     if isinstance(error, KeyboardInterrupt | GeneratorExit | Expired):
         return True
     asyncio = sys.modules.get("asyncio.exceptions")

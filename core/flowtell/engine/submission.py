@@ -20,7 +20,7 @@ def submit(run: TaskRun) -> Future[Any]:
     future: Future[Any] = Future(run)
     run.runner, run.outer.open[run.id] = RUNNER, run
     run.future = future
-    _Countdown(list(run.awaited), _Start(run, future, copy_context())).begin()
+    _Countdown(run.upstream_futures, _Start(run, future, copy_context())).begin()
     return future
 
 
@@ -38,6 +38,15 @@ class _Start:
             self._run.say_pending()
 
     def __call__(self) -> None:
+        """All it waits for has ended: now its turn, where it is under a limit, and then a thread."""
+        admission = self._run.admission
+        if admission is None or admission.try_now():
+            self._queue()
+        else:
+            self.tell_pending()
+            admission.when_settled(self._queue)
+
+    def _queue(self) -> None:
         workers = self._run.outer.workers()
         if not workers.has_room():
             self.tell_pending()
@@ -52,6 +61,8 @@ class _Start:
         except BaseException as error:  # noqa: BLE001  # whoever asks the future for its result gets it
             future.settle(None, error)
         else:
+            if run.work.colour.endswith("generator"):  # what it yielded has become a list, which nobody has seen yet
+                run.scope.origins.record(result, run)
             future.settle(result)
 
 

@@ -14,13 +14,15 @@ from flowtell.engine.runs import Run
 from flowtell.engine.scope import OUTSIDE
 from flowtell.engine.usage import thread_cpu_ns
 from flowtell.errors import RunCancelled
-from flowtell.events import TaskRunFinished, TaskRunPending, TaskRunRetrying, TaskRunStarted
+from flowtell.events import TaskRunFinished, TaskRunPending, TaskRunRetrying, TaskRunStarted, TaskRunWaiting
 from flowtell.ids import new_id
 
 if TYPE_CHECKING:
+    from flowtell.engine.futures import Future
     from flowtell.engine.inputs import Inputs
     from flowtell.engine.lineage import Lineage
     from flowtell.engine.tasks import Task
+    from flowtell.events import UpstreamAsset, WaitsOn
 
 
 class TaskRun(Run):
@@ -35,9 +37,12 @@ class TaskRun(Run):
     runner: str = ""
     """What kind of thread it was handed to; empty where it runs in its caller's."""
     lineage: Lineage | None = None
-    provides: Mapping[str, str] = MappingProxyType({})
-    """The assets that its result is made of."""
-    inputs: Inputs | None = None
+    provides: Mapping[str, UpstreamAsset] = MappingProxyType({})
+    """The assets that its result is made of, by key."""
+    is_incomplete: bool = False
+    """Whether its result may be made of more than `provides`."""
+    written: tuple[Any, ...] | None = None
+    """Values that stand in the code that called it, see `unfollowed`; None where nothing had brought assets by then."""
     _name: str = ""
 
     def __init__(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any = None) -> None:
@@ -48,6 +53,10 @@ class TaskRun(Run):
         self.function, self.args, self.kwargs = task.fn, args, kwargs
         self.log_prints = task.log_prints if task.log_prints is not None else outer is not None and outer.log_prints
         self.dynamic_key = str(scope.next_number(task.name))
+        if outer is not None and outer.kind == "task":
+            self.caller = outer
+        if scope.origins.bring:
+            self.written = _written_by_caller()
         if (
             not ATOMS.issuperset(map(type, args))
             or wait_for
@@ -60,6 +69,11 @@ class TaskRun(Run):
         from flowtell.engine.inputs import Inputs
 
         return Inputs(self.work, self.args, self.kwargs, wait_for=wait_for, origins=self.scope.origins)
+
+    @property
+    def upstream_futures(self) -> list[Future[Any]]:
+        """What must have ended before it can run."""
+        return [] if self.inputs is None else list(self.inputs.futures)
 
     def cpu_ns(self, now: int) -> int:
         return thread_cpu_ns(now)
@@ -85,29 +99,69 @@ class TaskRun(Run):
             )
         )  # fmt: skip
 
+    def say_waiting(self, on: tuple[WaitsOn, ...], *, first: bool) -> None:
+        if first and self.future is None:  # what was submitted has said so
+            self.say_pending()
+        now, scope = time_ns() // 1000, self.outer
+        emit(
+            TaskRunWaiting(
+                id=new_id(now), time=now, run=scope.run, root_run=scope.root_run, flow=scope.flow, task_run=self.id,
+                task=self.work.name, reason="limit", on=on,
+            )
+        )  # fmt: skip
+
     def _open(self, now: int) -> None:
         if self.inputs is not None:
             self.args, self.kwargs = self.inputs.resolved()
         if self.work.run_name is not None:
             self._name = self._chosen_name()
-        if self.inputs is not None or self.work.touches_assets:
-            self._open_lineage()
+        if self.inputs is not None or self.work.touches_assets or self.written is not None:
+            self.open_lineage()
 
     def _chosen_name(self) -> str:
         from flowtell.engine.run_names import run_name
 
         return run_name(self.work, self.args, self.kwargs)
 
-    def _open_lineage(self) -> None:
-        from flowtell.engine.lineage import Lineage
+    def open_lineage(self) -> Lineage:
+        """Its lineage, whose inputs are looked at when it is first asked for."""
+        if self.lineage is None:
+            from flowtell.engine.lineage import Lineage
 
-        self.lineage = Lineage(self)
+            self.lineage = Lineage(self)
+        return self.lineage
+
+    def given(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments as they were passed, futures among them."""
+        return (self.args, self.kwargs) if self.inputs is None else self.inputs.given
+
+    def hand_out(self, value: Any) -> None:
+        """What comes from a run that goes on comes from what that makes and reads all the same."""
+        if self.lineage is not None:
+            self.provides, self.is_incomplete = self.lineage.provides(), self.lineage.hands_on_unfollowed()
+            self._leave_traces(value)
+
+    def _leave_traces(self, value: Any) -> None:
+        origins = self.scope.origins
+        if self.provides:
+            origins.note(value)
+        if type(value) not in ATOMS:
+            origins.record(value, self)
 
     def _close(self, state: str, error: BaseException | None, result: Any) -> None:
-        if self.lineage is not None:
-            self.provides = self.lineage.end(state, error)
-        if type(result) not in ATOMS:
-            self.scope.origins.record(result, self)
+        if state == "completed" and self.scope.origins.bring and type(result) not in ATOMS:
+            for source in self.scope.origins.sources(result):
+                if source is not self:  # it came in by some other way than an argument, and goes out again
+                    receive(self, source, "object")
+        if self.lineage is not None or self.received or self.reads:
+            lineage = self.open_lineage()
+            self.provides = lineage.end(state, error, result)
+            self.is_incomplete = lineage.hands_on_unfollowed()
+        if state == "completed":
+            self._leave_traces(result)
+            if self.caller is not None and self.future is None:
+                receive(self.caller, self, "object")
+        self.caller = self.written = None
         if self.inputs is not None or self.future is not None:  # such a run may be remembered; its data is not
             self.args, self.kwargs, self.inputs, self.awaited = (), {}, None, ()
 
@@ -120,5 +174,50 @@ class TaskRun(Run):
                 upstream=() if inputs is None else inputs.upstream, name=self._name, tags=task.tags, runner=self.runner,
             )
         )  # fmt: skip
-        if self.lineage is not None and self.attempt == 1:
-            self.lineage.begin()
+        if self.attempt > 1:
+            self.received, self.received_unfollowed, self.reads = None, (), None
+        if self.lineage is not None:
+            self.lineage.begin() if self.attempt == 1 else self.lineage.begin_again()
+
+
+def receive(run: Run, source: TaskRun, evidence: str) -> None:
+    """The result of `source` has come into the body of `run`, without being an argument."""
+    if not (source.provides or source.is_incomplete) or run.kind != "task":
+        return
+    from flowtell.engine.lineage import handed_on
+
+    come = {key: handed_on(one, evidence) for key, one in source.provides.items()}
+    run.received = {**come, **(run.received or {})}
+    if source.is_incomplete and source.lineage is not None:
+        inner = tuple(f"{source.work.name}.{argument}" for argument in source.lineage.incomplete())
+        run.received_unfollowed = tuple(dict.fromkeys((*run.received_unfollowed, *inner)))
+
+
+def _written_by_caller() -> tuple[Any, ...]:
+    from flowtell.engine.unfollowed import written_by_caller
+
+    return written_by_caller()
+
+
+class TaggedTaskRun(TaskRun):
+    """Of a task with tags, each of which may be limited; a run of any other task does not pay for looking."""
+
+    def __init__(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any = None) -> None:
+        super().__init__(task, args, kwargs, wait_for)
+        from flowtell.engine.limiting import admission_for
+
+        self.admission = admission_for(self, "", task.tags)
+        if self.admission is not None:
+            self.awaited = (*self.awaited, self.admission)
+
+    def call_unlimited(self) -> Any:
+        if self.admission is not None:
+            self.admission.enter()
+        return super().call_unlimited()
+
+    def end(self, state: str, error: BaseException | None = None, result: Any = None) -> None:
+        try:
+            super().end(state, error, result)
+        finally:
+            if self.admission is not None and self._process is context.process:
+                self.admission.leave()

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
-from flowtell.engine.task_runs import TaskRun
+from flowtell.engine.task_runs import TaggedTaskRun, TaskRun
 from flowtell.engine.work import Work
 
 if TYPE_CHECKING:
     from flowtell.engine.assets import Asset
+    from flowtell.engine.dependencies import Dependencies
     from flowtell.engine.futures import Future, FutureList
     from flowtell.engine.options import MaterializeOptions, TaskOptions
+    from flowtell.events import Column
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -28,13 +30,18 @@ class Task(Work[P, R_co]):
     def __init__(self, fn: Callable[P, R_co], options: Mapping[str, Any]) -> None:
         super().__init__(fn, options)
         self.assets = _assets(options.get("assets"))
-        self.asset_deps = _assets(options.get("asset_deps"))
+        self.dependencies = _dependencies(options.get("asset_deps"), self.assets, fn)
+        self.asset_deps = () if self.dependencies is None else self.dependencies.assets
+        self.columns = _columns(options.get("columns"), self.assets)
+        """By key of what it makes."""
+        self.sql: str = options.get("sql") or ""
         self.by: str = options.get("by") or ""
         self.touches_assets = bool(self.assets or self.asset_deps)
+        self.new_run = TaggedTaskRun if self.tags else TaskRun
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         wait_for = kwargs.pop("wait_for", None) if kwargs else None
-        return self._drive(TaskRun(self, args, kwargs, wait_for))  # type: ignore[no-any-return]
+        return self._drive(self.new_run(self, args, kwargs, wait_for))  # type: ignore[no-any-return]
 
     @overload
     def submit(self: Task[P2, Coroutine[Any, Any, T]], *args: P2.args, **kwargs: P2.kwargs) -> Future[T]: ...
@@ -49,7 +56,7 @@ class Task(Work[P, R_co]):
         from flowtell.engine.submission import submit
 
         wait_for = kwargs.pop("wait_for", None)
-        return submit(TaskRun(self, args, kwargs, wait_for))
+        return submit(self.new_run(self, args, kwargs, wait_for))
 
     def map(self, *args: Any, **kwargs: Any) -> FutureList[Any]:
         """Submit once for each element of the arguments that can be iterated; `unmapped`, text and scalars go to all.
@@ -75,6 +82,22 @@ def _assets(given: Any) -> tuple[Asset, ...]:
     return tuple(dict.fromkeys(as_asset(one) for one in given))
 
 
+def _dependencies(given: Any, made: tuple[Asset, ...], fn: Callable[..., Any]) -> Dependencies | None:
+    if not given:
+        return None
+    from flowtell.engine.dependencies import Dependencies
+
+    return Dependencies(given, made, fn)
+
+
+def _columns(given: Any, made: tuple[Asset, ...]) -> dict[str, tuple[Column, ...]]:
+    if not given:
+        return {}
+    from flowtell.engine.columns import columns_by_asset
+
+    return columns_by_asset(given, made)
+
+
 @overload
 def task(fn: Callable[P2, R], /) -> Task[P2, R]: ...
 @overload
@@ -90,7 +113,11 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
 
 def materialize(
-    *assets: Asset | str, by: str | None = None, **options: Unpack[TaskOptions]
+    *assets: Asset | str,
+    by: str | None = None,
+    columns: Mapping[Any, Any] | None = None,
+    sql: str | None = None,
+    **options: Unpack[TaskOptions],
 ) -> Callable[[Callable[P2, R]], Task[P2, R]]:
     """Make a function a task that makes `assets`: a run that completes has materialized them all.
 
@@ -99,7 +126,9 @@ def materialize(
     Raises:
         TypeError: no asset is named.
         BadAssetKey: a key is no URI.
+        BadDependencies: `asset_deps` is a mapping of outputs that the task does not make, or names no parameter.
+        BadColumns: `columns` cannot be understood.
     """
     if not assets or callable(assets[0]):
         raise TypeError("materialize needs the asset that is made: @materialize('s3://bucket/path')")
-    return lambda decorated: Task(decorated, {**options, "assets": assets, "by": by})
+    return lambda decorated: Task(decorated, {**options, "assets": assets, "by": by, "columns": columns, "sql": sql})

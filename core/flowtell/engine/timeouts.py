@@ -16,17 +16,10 @@ from time import monotonic
 from typing import Any
 
 from flowtell.bus import warn_once
+from flowtell.engine.states import Expired
 from flowtell.errors import RunTimedOut, ThreadAbandoned
 
 _abandoned: list[threading.Thread] = []
-
-
-class Expired(BaseException):
-    """The time of one of the runs around is up. No `Exception`, so that the user's handlers let it pass."""
-
-    def __init__(self, limit: _Limit) -> None:
-        self.limit = limit
-        super().__init__("the time of a surrounding run is up")
 
 
 class _Limit:

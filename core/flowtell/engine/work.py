@@ -48,6 +48,7 @@ class Work(Generic[P, R_co]):
         self.run_name: str | Callable[..., str] | None = given(f"{self.kind}_run_name")
         self.hooks = {state: tuple(options[name]) for name, state in _HOOKS.items() if given(name)}
         self.colour = drivers.colour_of(fn)
+        self._argument_names: dict[int, list[str]] = {}
         self._drive = drivers.DRIVERS[self.colour]
         self._look_like(fn)
 
@@ -56,6 +57,15 @@ class Work(Generic[P, R_co]):
         self.__name__, self.__qualname__ = self.name, getattr(fn, "__qualname__", self.name)
         self.__module__, self.__doc__ = getattr(fn, "__module__", ""), getattr(fn, "__doc__", None)
         self.__wrapped__ = fn
+
+    def argument_names(self, count: int) -> list[str]:
+        """The parameter that each of `count` positional arguments goes to; looked up once."""
+        names = self._argument_names.get(count)
+        if names is None:
+            from flowtell.engine.signatures import argument_names
+
+            names = self._argument_names[count] = argument_names(self.fn, count)
+        return names
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name!r}>"

@@ -5,7 +5,8 @@ nothing. A failure brings the batch again, to a new plugin; a batch that fails t
 event at fault is found and set aside.
 """
 
-from flowtell.runner.runner import BATCH, Runner, system_clock
+from flowtell.runner.clock import system_clock
+from flowtell.runner.runner import BATCH, Runner
 from flowtell.runner.thread import RunnerThread
 from flowtell.runner.write_set import MAX_ROWS
 

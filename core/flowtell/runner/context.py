@@ -11,6 +11,7 @@ import msgspec
 from flowtell.events import Event, decode, encode
 from flowtell.ids import derived_id, moment_of
 from flowtell.plugin import MAX_HOPS, LogView, PluginStatus
+from flowtell.runner.flood import bounded
 from flowtell.runner.write_set import WriteSet
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class RunnerContext:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self.name = runner.name
-        self.logger = logging.getLogger(f"flowtell.plugin.{runner.name}")
+        self.logger = bounded(logging.getLogger(f"flowtell.plugin.{runner.name}"))
         self.clock = runner.clock
         self.home = runner.home
         self.environment = runner.environment
@@ -38,6 +39,10 @@ class RunnerContext:
     @property
     def live(self) -> bool:
         return self._runner.live
+
+    @property
+    def read_until(self) -> int:
+        return self._runner.read_until()
 
     def read(self, statement: Any) -> Sequence[Any]:
         return self._runner.store.read(statement)
@@ -60,7 +65,9 @@ class RunnerContext:
             hops=hops,
         )
         # plain data from here on: a value's own code must not run inside the transaction, nor change what others see
-        self.pending.events.append(decode(encode(made)))
+        line = encode(made)
+        self.pending.count(1, len(line))
+        self.pending.events.append(decode(line))
 
     def count(self, name: str, amount: int = 1) -> None:
         counters = self._runner.counters

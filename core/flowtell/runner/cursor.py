@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from flowtell.store.statements import insert_for
 from flowtell.store.store import Store, Transaction
@@ -30,6 +30,10 @@ class Cursor:
         dead = select(func.count()).select_from(dead_events).where(dead_events.c.plugin == self._plugin)
         self.dead = int(self._store.read(dead)[0][0])
 
+    def start_at(self, seq: int) -> None:
+        """Stand somewhere else than the store says."""
+        self.seq = self.saved = seq
+
     def is_current(self) -> bool:
         """Whether the store still has what was saved here last."""
         rows = self._store.read(select(cursors.c.seq).where(cursors.c.plugin == self._plugin))
@@ -47,6 +51,11 @@ class Cursor:
             self.save(transaction, seq, now)
         self.seq = self.saved = seq
         self.dead += 1
+
+    def revive(self, transaction: Transaction, seq: int) -> None:
+        """An event that was set aside has been taken after all. Part of the caller's transaction."""
+        mine = (dead_events.c.plugin == self._plugin) & (dead_events.c.seq == seq)
+        transaction.connection.execute(delete(dead_events).where(mine))
 
     def _upsert(self, transaction: Transaction, table: Any, key: dict[str, Any], values: dict[str, Any]) -> None:
         statement = insert_for(transaction.connection.dialect, table).values(**key, **values)

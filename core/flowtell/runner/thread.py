@@ -6,11 +6,10 @@ import threading
 import time
 from typing import Final
 
-from flowtell.errors import PluginTimedOut
+from flowtell.errors import PluginRefused, PluginTimedOut
 from flowtell.plugin import RetryLater
 from flowtell.runner.runner import BATCH, LIVE_LAG, GivenUp, Runner
 from flowtell.runner.trouble import Verdict
-from flowtell.store.sqlite import is_unwell
 
 GATHERED: Final = 3 * BATCH
 GATHER_SECONDS: Final = 0.1
@@ -18,6 +17,9 @@ GATHER_SECONDS: Final = 0.1
 
 STUCK_THREADS: Final = 4
 """Abandoned threads that still hang, after which no new one is started."""
+
+_STRUCK_SECONDS: Final = 1.0
+"""How long a thread may take to notice that its plugin's process is gone."""
 
 _RETRY_SECONDS: Final = (0.05, 3600.0)
 """The least and the most that a plugin may ask for by `RetryLater`."""
@@ -36,6 +38,18 @@ class RunnerThread:
     def start(self) -> None:
         self._spawn(None)
 
+    def stand_by(self) -> None:
+        """Beside a server that leads: show what the plugin serves, and feed it where it keeps nothing in the store."""
+        self.runner.follows = True
+        keeps = self.runner.plugin.tables is not None
+        name = f"flowtell-standby-{self.runner.name}"
+        self._thread = threading.Thread(target=self._open_only if keeps else self._run, args=(None,), name=name, daemon=True)
+        self._thread.start()
+
+    def _open_only(self, _: None) -> None:
+        if self._open():
+            self.runner.state = "standby"
+
     def _spawn(self, trouble: Exception | None) -> None:
         name = f"flowtell-plugin-{self.runner.name}"
         self._thread = threading.Thread(target=self._run, args=(trouble,), name=name, daemon=True)
@@ -45,8 +59,13 @@ class RunnerThread:
         """End within `timeout` seconds, the plugin closed if it lets itself be."""
         self._stop.set()
         self.runner.store.window.wake()
-        if self._thread is not None:
-            self._thread.join(timeout)
+        if self._thread is None:
+            return
+        self._thread.join(timeout)
+        if self._thread.is_alive() and self.runner.strike():
+            self._thread.join(_STRUCK_SECONDS)
+        if not self._thread.is_alive():
+            self.runner.let_go()
 
     @property
     def opening(self) -> bool:
@@ -81,6 +100,9 @@ class RunnerThread:
 
     def _failed_to_open(self, error: BaseException) -> bool:
         self.runner.note(error)
+        if isinstance(error, PluginRefused):
+            self._pause("refused", threading.TIMEOUT_MAX)
+            return False
         self.runner.trouble.failed_otherwise()
         self._pause("broken" if self.runner.trouble.broken else "retrying", self.runner.trouble.backoff)
         return False
@@ -145,7 +167,7 @@ class RunnerThread:
     def _judge(self, error: BaseException) -> None:
         """Look for the event at fault, if one can be."""
         runner = self.runner
-        if runner.called != "handle" or is_unwell(error):
+        if runner.called != "handle" or runner.store.is_unwell(error) or getattr(error, "unwell", False):
             runner.trouble.failed_otherwise()
             return
         verdict = runner.trouble.failed(runner.cursor, hung=isinstance(error, PluginTimedOut))
@@ -173,6 +195,7 @@ class RunnerThread:
         self._abandoned = [thread for thread in self._abandoned if thread.is_alive()]
         if self._stop.is_set():
             return
+        runner.watch()
         if runner.state == "stuck":
             self._revive()
             return
@@ -184,7 +207,6 @@ class RunnerThread:
 
     def _replace(self, error: PluginTimedOut) -> None:
         runner = self.runner
-        runner.timeouts += 1
         if self._thread is not None:
             self._abandoned.append(self._thread)
         if len(self._abandoned) >= STUCK_THREADS:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import MetaData
+from sqlalchemy import BindParameter, ClauseElement, MetaData
+from sqlalchemy.sql import visitors
 
 from flowtell.errors import BadWriteSet
 from flowtell.events import Event
@@ -34,13 +35,22 @@ class WriteSet:
         return bool(self._statements or self.events)
 
     def add(self, statement: Any, rows: Rows) -> None:
-        self._rows += max(len(rows), 1)
+        given = (value for row in rows for value in row.values()) if rows else values_in(statement)
+        self.count(max(len(rows), 1), sum(len(value) for value in given if isinstance(value, str | bytes)))
+        self._statements.append((statement, rows))
+
+    def count(self, rows: int, size: int) -> None:
+        """Add to what it holds, of rows or events.
+
+        Raises:
+            BadWriteSet: that is more than one transaction may take.
+        """
+        self._rows += rows
         if self._rows > MAX_ROWS:
             raise BadWriteSet(self._plugin, f"more than {MAX_ROWS} rows; hand them over in smaller parts")
-        self._bytes += sum(len(value) for row in rows for value in row.values() if isinstance(value, str | bytes))
+        self._bytes += size
         if self._bytes > MAX_BYTES:
             raise BadWriteSet(self._plugin, f"more than {MAX_BYTES >> 20} MiB; hand them over in smaller parts")
-        self._statements.append((statement, rows))
 
     def check(self, own: MetaData | None) -> None:
         """Refuse statements on tables that are not the plugin's. Before the transaction, which others wait for."""
@@ -56,6 +66,17 @@ class WriteSet:
                 prepared.execute(transaction.connection, rows)
             else:
                 transaction.connection.execute(statement)
+
+
+def values_in(statement: Any) -> Iterator[Any]:
+    """The values that stand in a statement itself."""
+    if isinstance(statement, ClauseElement):
+        for element in visitors.iterate(statement):
+            if isinstance(element, BindParameter):
+                yield element.value
+        for rows in getattr(statement, "_multi_values", ()):
+            for row in rows:
+                yield from row.values() if isinstance(row, Mapping) else row
 
 
 def check_names(plugin: str, tables: MetaData) -> None:

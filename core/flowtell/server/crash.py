@@ -2,43 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, and_, or_, select
 
-from flowtell.events import Event, Failure, FlowRunFinished, TaskRunFinished
-from flowtell.ids import derived_id, moment_of
+from flowtell.events import AssetFailed, Event, Failure, FlowRunFinished, TaskRunFinished
+from flowtell.ids import crash_id
 from flowtell.journal import Header
-from flowtell.store.tables import runs, task_runs
+from flowtell.server.begun_assets import begun_assets
+from flowtell.store.store import Store, Transaction
+from flowtell.store.tables import runs, task_runs, writers
+
+_INGESTER: Final = "ingest"
+
+_IN_LINE: Final = and_(runs.c.state == "waiting", runs.c.due.is_(None))
+"""Not begun, and waiting in its own process for a limit. One with a due time is begun by who serves, or by who does next."""
 
 
-def crash_events(connection: Connection, writer: int, header: Header, died: int) -> Sequence[Event]:
-    """The ends of all that started in this journal and has not ended, task runs before the runs they belong to."""
+class Gone(NamedTuple):
+    """A journal's writer that has ended."""
+
+    writer: int
+    """By its row of `writers`."""
+    header: Header
+    died: int
+    """In µs."""
+
+
+def end_open_runs(store: Store, transaction: Transaction, gone: Iterable[Gone], now: int) -> None:
+    """Append the ends of all that these writers started and did not end."""
+    ends = _ends(transaction.connection, {one.writer: one for one in gone if not one.header.elsewhere})
+    if not ends:
+        return
+    own = store.log.writer(transaction, _INGESTER, "ingest")
+    written = transaction.connection.execute(select(writers.c.place).where(writers.c.id == own.id)).scalar_one()
+    store.log.append_events(transaction, own, ends, now, written)
+    store.log.move_writer(transaction, own, place=written + len(ends), last_read=now)
+
+
+def _ends(connection: Connection, gone: dict[int, Gone]) -> Sequence[Event]:
+    """Task runs before the runs they belong to. A source's end says nothing of what it watched, which lives elsewhere."""
+    if not gone:
+        return []
     open_runs = connection.execute(
-        select(runs).where(runs.c.writer == writer, runs.c.ended.is_(None), runs.c.started.is_not(None))
+        select(runs).where(runs.c.writer.in_(list(gone)), runs.c.ended.is_(None), or_(runs.c.started.is_not(None), _IN_LINE))
     ).all()
-    open_tasks = connection.execute(_open_tasks(writer, [run.id for run in open_runs])).all()
-    error = Failure(type="Crashed", message=_message(header))
-    return [_task_crash(row, header, died, error) for row in open_tasks] + [
-        _flow_crash(row, header, died, error) for row in open_runs
+    whose = {run.id: gone[run.writer] for run in open_runs}
+    open_tasks = connection.execute(_open_tasks(list(gone), list(whose))).all()
+    return [
+        *(end for row in open_tasks for end in _task_ends(connection, row, gone.get(row.writer) or whose[row.run])),
+        *(_flow_crash(row, gone[row.writer]) for row in open_runs),
     ]
 
 
-def _open_tasks(writer: int, of_runs: list[str]) -> Any:
-    mine = task_runs.c.writer == writer
-    return select(task_runs).where(task_runs.c.ended.is_(None), or_(mine, task_runs.c.run.in_(of_runs)) if of_runs else mine)
+def _task_ends(connection: Connection, row: Any, gone: Gone) -> Iterator[Event]:
+    """What it was making, and its own."""
+    for fields in begun_assets(connection, row.id, row.started):
+        yield AssetFailed(
+            **fields,
+            time=gone.died,
+            environment=gone.header.environment,
+            source=gone.header.source,
+            state="crashed",
+            error=_failure(gone.header),
+        )
+    yield _task_crash(row, gone)
 
 
-def _message(header: Header) -> str:
+def _open_tasks(of_writers: Sequence[int], of_runs: Sequence[str]) -> Any:
+    """Also those that another process had begun in a run that is over."""
+    theirs = task_runs.c.writer.in_(of_writers)
+    return select(task_runs).where(
+        task_runs.c.ended.is_(None), or_(theirs, task_runs.c.run.in_(of_runs)) if of_runs else theirs
+    )
+
+
+def _failure(header: Header) -> Failure:
     where = f" on {header.machine}" if header.machine else ""
-    return f"Process {header.pid}{where} ended without finishing this run: killed, out of memory, or the machine went down."
+    return Failure(
+        type="Crashed",
+        message=f"Process {header.pid}{where} ended without finishing this run: "
+        "killed, out of memory, or the machine went down.",
+    )
 
 
-def _flow_crash(row: Any, header: Header, died: int, error: Failure) -> Event:
+_ASKED: Final = Failure(type="Cancelled", message="It was asked to end, and its process ended without finishing it.")
+"""As the one says it who asked, and killed what did not listen: whoever is read first, the end is the same."""
+
+
+def _flow_crash(row: Any, gone: Gone) -> Event:
+    asked = row.state == "cancelling"
     return FlowRunFinished(
-        id=_id(row.id, header),
-        time=died,
+        id=_id(row.id, gone.header),
+        time=gone.died,
         run=row.id,
         flow=row.flow,
         root_run=row.root_run or "",
@@ -46,27 +103,27 @@ def _flow_crash(row: Any, header: Header, died: int, error: Failure) -> Event:
         due=row.due,
         environment=row.environment,
         source=row.source,
-        state="crashed",
-        error=error,
+        state="cancelled" if asked else "crashed",
+        error=_ASKED if asked else _failure(gone.header),
         attempts=row.attempts,
     )
 
 
-def _task_crash(row: Any, header: Header, died: int, error: Failure) -> Event:
+def _task_crash(row: Any, gone: Gone) -> Event:
     return TaskRunFinished(
-        id=_id(row.id, header),
-        time=died,
+        id=_id(row.id, gone.header),
+        time=gone.died,
         run=row.run,
         task_run=row.id,
         flow=row.flow,
         task=row.task,
-        environment=header.environment,
-        source=header.source,
+        environment=gone.header.environment,
+        source=gone.header.source,
         state="crashed",
-        error=error,
+        error=_failure(gone.header),
         attempts=row.attempts,
     )
 
 
 def _id(run: str, header: Header) -> str:
-    return derived_id(moment_of(run) or header.time, "crashed", run, header.writer)
+    return crash_id(run, header.writer, header.time)

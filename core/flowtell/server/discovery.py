@@ -14,9 +14,11 @@ from typing import Any, Final
 import msgspec
 
 from flowtell.config import Config
-from flowtell.errors import FlowtellError, PluginRefused
-from flowtell.plugin import API_VERSION, Factory, Plugin
+from flowtell.errors import ConfigError, FlowtellError, PluginRefused
+from flowtell.plugin import Factory, Plugin
 from flowtell.runner import Runner
+from flowtell.runner.shape import misfit
+from flowtell.server.isolating import RUNNER_KEYS, isolation_of, runner_keys
 from flowtell.store.store import Store
 
 GROUP: Final = "flowtell.plugins"
@@ -81,12 +83,16 @@ def _clash(spec: PluginSpec) -> PluginSpec:
 
 
 def make_runners(config: Config, store: Store, *, effects: bool = True) -> tuple[list[Runner], list[PluginRefused]]:
-    """A runner for each plugin that is on and configured, and what was refused and why."""
+    """A runner for each plugin that is on and configured, and what was refused and why.
+
+    Without `effects`, for a reading command, those with a process of their own are left to the server as well.
+    """
     runners: list[Runner] = []
     refused: list[PluginRefused] = []
     for spec in discover(config):
         try:
-            plugin = make_plugin(spec, config) if spec.enabled else None
+            wanted = spec.enabled and (effects or not isolation_of(spec.name, spec.distribution, config))
+            plugin = make_plugin(spec, config) if wanted else None
         except PluginRefused as error:
             refused.append(error)
             continue
@@ -101,9 +107,11 @@ def make_plugin(spec: PluginSpec, config: Config) -> Plugin | None:
     Raises:
         PluginRefused: it cannot be imported or made, or has the wrong shape.
     """
-    factory = spec.load()
+    factory = factory_of(spec, config)
     try:
         plugin = factory(settings_of(spec.name, config))
+    except PluginRefused as error:
+        raise PluginRefused(spec.name, spec.distribution, error.problem) from error
     except FlowtellError as error:
         raise PluginRefused(spec.name, spec.distribution, str(error)) from error
     except (Exception, SystemExit) as error:
@@ -114,39 +122,57 @@ def make_plugin(spec: PluginSpec, config: Config) -> Plugin | None:
     return plugin
 
 
+def check_settings(name: str, config: Config) -> None:
+    """See that the plugin of that name can be made as it is configured, where it is on.
+
+    Raises:
+        ConfigError: a key or value of its configuration cannot be used.
+    """
+    for spec in discover(config):
+        if spec.name != name or not spec.enabled:
+            continue
+        try:
+            make_plugin(spec, config)
+        except PluginRefused as error:
+            if isinstance(error.__cause__, ConfigError):
+                raise error.__cause__ from None
+
+
 def settings_of(name: str, config: Config) -> dict[str, Any]:
-    """A plugin's own keys; `values` is the runner's (`flowtell.plugin.CONFIDENTIAL`)."""
-    return {key: value for key, value in config.plugin(name).items() if key != "values"}
+    """A plugin's own keys; the others are the runner's (`flowtell.plugin.CONFIDENTIAL`, `flowtell.server.isolating`)."""
+    return {key: value for key, value in config.plugin(name).items() if key not in RUNNER_KEYS}
+
+
+def factory_of(spec: PluginSpec, config: Config) -> Factory:
+    """Its factory; one that makes it in a process of its own where the configuration says so. Then nothing is imported.
+
+    Raises:
+        PluginRefused: it cannot be imported, or its isolation is configured wrongly.
+    """
+    isolation = isolation_of(spec.name, spec.distribution, config)
+    if isolation is None:
+        return spec.load()
+    from flowtell.runner.isolation.isolated import isolated
+
+    assert spec.entry is not None
+    return isolated(spec.entry.value, spec.name, isolation)
 
 
 def _runner(spec: PluginSpec, plugin: Plugin, config: Config, store: Store) -> Runner:
     runner = Runner(
         spec.name,
-        spec.load(),
+        factory_of(spec, config),
         store,
-        settings=config.plugin(spec.name),
+        settings=settings_of(spec.name, config),
+        values=runner_keys(spec.name, spec.distribution, config).values,
         home=config.home,
         environment=config["environment"],
         deadline=config["plugins.deadline_seconds"],
         distribution=spec.distribution,
         version=spec.version,
+        shared=spec.built_in,
+        trace=config["plugins.trace"],
     )
     plugin.name = spec.name
     runner.adopt(plugin)
     return runner
-
-
-def misfit(plugin: object) -> str:
-    """What is wrong with the shape of a plugin; empty when nothing is."""
-    if not isinstance(plugin, Plugin):
-        missing = [
-            name
-            for name in ("name", "wants", "effects", "tables", "api", "tick_seconds", "open", "handle", "tick", "close")
-            if not hasattr(plugin, name)
-        ]
-        return f"it lacks {', '.join(missing)}; inherit from flowtell.plugin.BasePlugin"
-    if plugin.api != API_VERSION:
-        return f"it was written for version {plugin.api} of the contract, this flowtell has {API_VERSION}"
-    if isinstance(plugin.wants, str):
-        return "wants is a text; write a tuple of event types"
-    return ""

@@ -1,139 +1,98 @@
 """The one ASGI middleware that lets requests in, HTTP and websocket alike, outside everything that is served.
 
-Loopback needs no token. The two health paths are open, and say nothing. A page sends the token as a cookie, which
-`/?token=…` sets once; programs send `Authorization: Bearer …`.
+`door` decides who comes in, `exchange` bounds what goes through. A server that only its own machine reaches is open as
+long as there are no tokens; the two health paths are open always, and say nothing.
 """
 
 from __future__ import annotations
 
-import hmac
-from http.cookies import SimpleCookie
-from ipaddress import ip_address
-from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from starlette.responses import JSONResponse, RedirectResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from flowtell.bodies import NESTING, nested_too_deeply
+from flowtell.errors import BodyMalformed, BodyRefused, BodyTooLarge
+from flowtell.server.door import Door, Pass
+from flowtell.server.exchange import Conversation, Exchange
+from flowtell.server.head import Head, read_head
+from flowtell.server.limits import BODY_BYTES, Limits
+from flowtell.server.login import Login
+from flowtell.server.refusal import Refusal
+from flowtell.server.scopes import INGEST
 
-OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
-COOKIE: Final = "flowtell_token"
-BODY_LIMIT: Final = 32 << 20
-LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address to listen on is one that only this machine reaches."""
-    if host in LOOPBACK_NAMES:
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+GRANTED = "flowtell.scopes"
+"""Where an application finds, in its ASGI scope, which scopes the request has."""
 
 
 class Guard:
-    """Refuses with 401 or closes the websocket; bounds bodies; on loopback checks `Host` and `Origin`."""
+    """Passes on what may come in, answers the rest itself. Every body, header and address is bounded here."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app, self._token = app, token
+    def __init__(self, app: ASGIApp, door: Door, limits: Limits) -> None:
+        self._app, self._door, self._limits = app, door, limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or scope["path"] in OPEN_PATHS:
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-        elif not self._token and not _known_host(scope):
-            await _refuse(
-                scope, receive, send, 421, "this server answers to localhost only; set a token to use another name"
-            )
-        elif not self._token and not _known_origin(scope):
-            await _refuse(scope, receive, send, 403, "a page of another site may not use this server")
-        elif self._token and not self._has_token(scope):
-            await self._ask(scope, receive, send)
-        else:
-            await self._pass_on(scope, receive, send)
-
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = _Body(receive, send)
-        try:
-            await self._app(scope, body.receive, body.send)
-        except _TooLarge:
-            pass
-        if body.too_large and not body.answered:
-            await _refuse(scope, receive, send, 413, f"a body is at most {BODY_LIMIT >> 20} MiB")
-
-    def _has_token(self, scope: Scope) -> bool:
-        headers = _headers(scope)
-        given = headers.get("authorization", "").removeprefix("Bearer ").strip()
-        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        return any(
-            hmac.compare_digest(one.encode(), self._token.encode()) for one in (given, cookie.value if cookie else "") if one
-        )
-
-    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Turn `?token=` into a cookie, else refuse."""
-        given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
-        if scope["type"] == "http" and given and hmac.compare_digest(given.encode(), self._token.encode()):
-            response = RedirectResponse(scope["path"], status_code=303)
-            response.set_cookie(COOKIE, self._token, httponly=True, samesite="strict", secure=scope.get("scheme") == "https")
-            await response(scope, receive, send)
-        else:
-            await _refuse(
-                scope,
-                receive,
-                send,
-                401,
-                "a token is needed: 'Authorization: Bearer …', or open /?token=… once in a browser",
-            )
-
-
-def _headers(scope: Scope) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", [])}
-
-
-def _known_host(scope: Scope) -> bool:
-    host = _headers(scope).get("host", "localhost")
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-    return is_loopback(name.strip("[]"))
-
-
-def _known_origin(scope: Scope) -> bool:
-    """Whether no page of a stranger asks: a browser lets any page open websockets and post forms to localhost."""
-    origin = _headers(scope).get("origin")
-    try:
-        return origin is None or is_loopback(urlsplit(origin).hostname or "")
-    except ValueError:  # no address at all
-        return False
-
-
-class _Body:
-    """Counts what comes in. Beyond the bound the application's own answer, an error, is held back for ours."""
-
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self._receive, self._send = receive, send
-        self._taken = 0
-        self.too_large = self.answered = False
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        self._taken += len(message.get("body", b""))
-        if self._taken > BODY_LIMIT:
-            self.too_large = True
-            raise _TooLarge
-        return message
-
-    async def send(self, message: Message) -> None:
-        if self.too_large and not self.answered:
             return
-        self.answered = True
-        await self._send(message)
+        head = read_head(scope)
+        if isinstance(head, Refusal):
+            await _answer(head, scope, receive, send)
+            return
+        outcome = self._door.admit(head)
+        if not isinstance(outcome, Pass):
+            await _answer(outcome, scope, receive, send)
+        elif head.websocket:
+            talk = Conversation(
+                receive, send, pause=lambda: self._door.pause(outcome), holds=lambda: self._door.holds(outcome)
+            )
+            await self._app({**scope, GRANTED: outcome.scopes}, talk.receive, talk.send)
+        else:
+            await self._pass_on(head, outcome, scope, receive, send)
+
+    async def _pass_on(self, head: Head, passed: Pass, scope: Scope, receive: Receive, send: Send) -> None:
+        limit = self._limits.ingest_bytes if passed.needed == INGEST else BODY_BYTES
+        exchange = Exchange(receive, send, limit=limit, has_body=head.has_body, holds=lambda: self._door.holds(passed))
+        try:
+            if head.content_length > limit:
+                exchange.refused = BodyTooLarge(limit)
+            else:
+                if head.has_body and passed.needed != INGEST:
+                    await _check_nesting(exchange)
+                await self._app({**scope, GRANTED: passed.scopes}, exchange.receive, exchange.send)
+        except BodyRefused as error:
+            exchange.refused = error
+        except ClientDisconnect:  # nobody is left to hear of it
+            return
+        if exchange.refused is not None and not exchange.answered:
+            await self._answer_refused(exchange, exchange.refused, scope, receive, send)
+
+    async def _answer_refused(
+        self, exchange: Exchange, error: BodyRefused, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        await exchange.linger()
+        exchange.refused = None  # from here on the answer is ours
+        await Refusal(error.status, str(error), code=error.code).answer(scope, receive, exchange.send)
 
 
-class _TooLarge(Exception):
-    """The body is longer than any that we take."""
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, problem: str) -> None:
+async def _answer(outcome: Refusal | Login, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008})
+        await outcome.answer(scope, receive, send)
         return
-    headers: dict[str, Any] = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    await JSONResponse({"error": problem}, status_code=status, headers=headers)(scope, receive, send)
+    exchange = Exchange(receive, send, limit=0, has_body=_may_have_body(scope), holds=_always)
+    await exchange.linger()
+    await outcome.answer(scope, receive, exchange.send)
+
+
+async def _check_nesting(exchange: Exchange) -> None:
+    """Before a decoder that may recurse sees it; routes that bring events in use `bodies.decode_json` themselves."""
+    if nested_too_deeply(await exchange.read_whole()):
+        raise BodyMalformed(f"JSON is nested deeper than {NESTING}")
+
+
+def _may_have_body(scope: Scope) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0")) for name, value in scope["headers"]
+    )
+
+
+def _always() -> bool:
+    return True

@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from flowtell.errors import FlowtellError, RunNotFound
+from flowtell.errors import BodyRefused, FlowtellError, RunNotFound
 from flowtell.events import END_STATES
 from flowtell.server.service import Service
 from flowtell.store import reading
+from flowtell.store.store import Store
 
 MAX_PAGE: Final = 10_000
 _POLL_SECONDS: Final = 0.1
@@ -40,6 +41,7 @@ def routes(service: Service) -> list[Route]:
         ("/api/runs/{id}/logs", api.logs),
         ("/api/flows", api.flows),
         ("/api/plugins", api.plugins),
+        ("/api/sources", api.sources),
         ("/api/events", api.events),
     ]
     return [Route(path, _answering(endpoint), methods=["GET"]) for path, endpoint in table]
@@ -55,6 +57,8 @@ def _answering(endpoint: Endpoint) -> Endpoint:
             return _problem(400, str(error), "")
         except RunNotFound as error:
             return _problem(404, str(error), error.code)
+        except BodyRefused as error:
+            return _problem(error.status, str(error), error.code)
         except FlowtellError as error:
             return _problem(500, str(error), error.code)
 
@@ -74,18 +78,30 @@ class Api:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._store = service.store
+
+    @property
+    def _store(self) -> Store:
+        return self._service.store  # another one after a change of role
 
     async def healthz(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def readyz(self, request: Request) -> Response:
-        """200 when migrated, ingesting and every plugin is within its lag bound. Says no more than that from outside."""
+        """200 when migrated, ingesting and every plugin is within its lag bound. Says no more than that from outside.
+
+        A server that stands by is not ready: what must be kept goes to the one that leads. With `?standby=ok` it is.
+        """
+        if self._service.standing_by:
+            fine = request.query_params.get("standby") == "ok"
+            return JSONResponse({"status": "standby"}, status_code=200 if fine else 503)
         problems = await asyncio.to_thread(self._service.problems)
         return JSONResponse({"status": "ready" if not problems else "not ready"}, status_code=503 if problems else 200)
 
     async def plugins(self, request: Request) -> Response:
         return _json({"plugins": self._service.statuses(), "problems": await asyncio.to_thread(self._service.problems)})
+
+    async def sources(self, request: Request) -> Response:
+        return _json({"sources": self._service.sources()})
 
     async def runs(self, request: Request) -> Response:
         query = request.query_params
@@ -162,6 +178,7 @@ class Api:
 
 def _known_states(states: tuple[str, ...]) -> None:
     known = {*END_STATES, "scheduled", "late", "pending", "waiting", "running", "retrying", "paused", "cancelling"}
+    known.add("removed")  # gone from its source
     for state in states:
         if state not in known:
             raise BadRequest(f"state '{state[:40]}' is none of {', '.join(sorted(known))}")

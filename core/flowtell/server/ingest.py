@@ -2,104 +2,226 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.exc import DataError, InterfaceError
 
-from flowtell.journal import FOLDER, SUFFIX, encode_header
-from flowtell.server.crash import crash_events
-from flowtell.server.parsing import Parsed, Rejected, parse, reject
+from flowtell.errors import JournalTooNew
+from flowtell.journal import FOLDER, SUFFIX, Header, decode_header
+from flowtell.machine import is_locked
+from flowtell.server import rejected
+from flowtell.server.crash import Gone, end_open_runs
+from flowtell.server.left_journals import AT_ONCE, SMALL_BYTES, LeftJournals, facts_of, skew
+from flowtell.server.life import Life, LockLife, ShippedLife, UnseenLife
+from flowtell.server.mirrors import FOLDER as MIRRORS
+from flowtell.server.mirrors import Mirrors
+from flowtell.server.parsing import Parsed, parse
+from flowtell.server.presence import Presence, Sign
+from flowtell.server.rejected import Rejected, reject, reject_torn
 from flowtell.server.tail import JournalTail
-from flowtell.store.log import AlreadyThere, Line, Writer
-from flowtell.store.statements import insert_for
+from flowtell.store.log import AlreadyThere, Writer
 from flowtell.store.store import Store, Transaction
-from flowtell.store.tables import rejected, writers
+from flowtell.store.tables import writers
 
 LINES_A_BATCH: Final = 2_000
 """20,000 lines made one transaction of a second, 2,000 one of 0.1 s."""
 
 PROBE_SECONDS: Final = 0.25
+_UNSTORABLE: Final = (ArithmeticError, LookupError, TypeError, ValueError, DataError, InterfaceError)
+"""What a line raises that the store cannot hold."""
+_NEW_SECONDS: Final = 0.25
+"""How long one pass takes in new journals."""
+_MOST_ENDED: Final = 100
+"""Each journal that is to be deleted is still open, and a process may open 1,024 files."""
 _STALE_HIDDEN_SECONDS: Final = 60.0
-_INGESTER: Final = "ingest"
+_STRANGER: Final = "elsewhere"
+"""Speaks for writers of another machine whose server saw their locks: they are given an agent's grace."""
+
+_told: set[str] = set()
+"""Journals too new to be read, of which the log has been told."""
+
+logger = logging.getLogger("flowtell.server")
+
+
+class Shipped(NamedTuple):
+    """What a server has beside the ingester, so that journals shipped to it are judged as well as read."""
+
+    mirrors: Mirrors
+    presence: Presence
 
 
 class _Followed:
-    """A journal being read: its tail, its row, and when its lock was last asked for."""
+    """A journal being read: its tail, its row, how its writer's life is seen, and when that was last asked."""
 
-    def __init__(self, tail: JournalTail, writer: Writer) -> None:
-        self.tail, self.writer = tail, writer
+    def __init__(self, tail: JournalTail, writer: Writer, life: Life) -> None:
+        self.tail, self.writer, self.life = tail, writer, life
         self.probed = 0.0
-        self.seen_alive = False
 
 
 class Ingester:
-    """Used by one thread at a time, of the process that holds the ingest role."""
+    """Used by one thread at a time, of the process that holds the ingest role.
 
-    def __init__(self, store: Store, home: str, clock: Callable[[], int]) -> None:
-        self._store, self._clock = store, clock
-        self._folder = os.path.join(home, FOLDER)
+    Without `shipped`, as in a reading command, mirrors are read and their writers left to the next server's judgement.
+    """
+
+    def __init__(self, store: Store, home: str, clock: Callable[[], int], shipped: Shipped | None = None) -> None:
+        self._store, self._clock, self._shipped = store, clock, shipped
+        self._folder, self._mirrors = os.path.join(home, FOLDER), os.path.join(home, MIRRORS)
         self._followed: dict[str, _Followed] = {}
         self._ended: dict[str, _Followed] = {}
+        self._left = LeftJournals(store, clock)
+        self._unheld: set[str] = set()
+        """New journals that nobody holds any more."""
+        self._alone: set[str] = set()
+        """Of those, which are to be read by themselves: long ones, and what cannot be taken in with others."""
+        self.too_new: dict[str, JournalTooNew] = {}
+        """Journals that are left alone, by their path: nothing of them is read, and they are not deleted."""
         self.last_pass = 0
-        """When every journal had last been read to the end it had at that moment, in µs."""
+        """When every journal had last been read to the end it had at that moment, in µs: what had been written by then is
+        in the log.
+        """
 
     # --- one pass -------------------------------------------------------------------------------------------------
 
     def step(self, stop_at: float = float("inf")) -> bool:
-        """Read every journal onward by one chunk, probe those read to the end. Whether anything moved."""
+        """Read every journal onward by one chunk, probe those read to the end. Whether anything moved.
+
+        Where thousands are new, a pass takes in some of them, so that those that are followed already do not wait.
+        """
         began = self._clock()
         moved = behind = False
-        for name in self._names():
-            followed = self._follow(name)
+        new_until = float("inf")
+        paths, left = self._in_turn()
+        for path in paths:
+            if path not in self._followed:
+                new_until = min(new_until, time.monotonic() + _NEW_SECONDS)
+                if time.monotonic() > new_until:
+                    return True
+            followed = self._follow(path)
             if followed is None:
                 continue
+            end = followed.tail.size()
             moved |= self._read_on(followed)
-            behind |= followed.tail.has_line()
+            behind |= followed.tail.has_line(before=end)  # what came meanwhile is the next pass's
             moved |= self._probe(followed)
             if time.monotonic() >= stop_at:
                 return moved
+        if left:
+            self._take_in_left(left, min(stop_at, new_until, time.monotonic() + _NEW_SECONDS))
+            return True
         if not behind:
             self.last_pass = began
         return moved
 
-    def _names(self) -> list[str]:
+    def _in_turn(self) -> tuple[list[str], list[str]]:
+        """Those that are followed, then new ones whose writers live, then others; and apart what dead writers left.
+
+        Who runs now does not wait for thousands of dead; and a copy of a living one comes after it, so it is nobody's death.
+        """
+        paths = [*self._paths(self._folder), *self._paths(self._mirrors)]
+        new = sorted((path for path in paths if path not in self._followed), key=os.path.basename, reverse=True)
+        alive = {path for path in new if path not in self._unheld and is_locked(path)}
+        self._unheld = {path for path in new if path not in alive}  # no journal's lock is taken a second time
+        self._alone &= self._unheld
+        left = [path for path in new if path in self._unheld and path not in self._alone and not self._is_mirror(path)]
+        followed = [path for path in paths if path in self._followed]
+        others = [path for path in new if path not in set(left)]
+        return [*followed, *sorted(others, key=lambda path: path not in alive)], left
+
+    def _paths(self, folder: str) -> list[str]:
         try:
-            names = os.listdir(self._folder)
+            names = os.listdir(folder)
         except OSError:
             return []
-        return sorted(
-            name for name in names if name.endswith(SUFFIX) and not name.startswith(".") and name not in self._ended
-        )
+        paths = [os.path.join(folder, name) for name in sorted(names) if name.endswith(SUFFIX) and not name.startswith(".")]
+        return [path for path in paths if path not in self._ended and path not in self.too_new]
 
-    def _follow(self, name: str) -> _Followed | None:
-        if name not in self._followed:
-            try:
-                tail = JournalTail(os.path.join(self._folder, name))
-            except OSError:  # deleted, or not ours to read; doctor tells of the latter
+    def _is_mirror(self, path: str) -> bool:
+        return path.startswith(self._mirrors)
+
+    def _follow(self, path: str) -> _Followed | None:
+        if path not in self._followed:
+            tail = self._open(path)
+            if tail is None:
                 return None
             with self._store.write() as transaction:
-                writer = self._register(transaction, tail, name)
+                writer = self._store.log.writer(transaction, tail.header.writer, "journal", **facts_of(tail))
                 row = transaction.connection.execute(select(writers).where(writers.c.id == writer.id)).one()
+                if row.ended and self._is_mirror(path):  # it has come back
+                    self._store.log.move_writer(transaction, writer, ended=None)
             tail.place = row.place
-            self._followed[name] = _Followed(tail, writer)
-        return self._followed[name]
+            self._followed[path] = _Followed(tail, writer, self._life(path, tail, row))
+        return self._followed[path]
 
-    def _register(self, transaction: Transaction, tail: JournalTail, name: str) -> Writer:
-        header = tail.header
-        return self._store.log.writer(
-            transaction,
-            header.writer,
-            "journal",
-            file=name,
-            machine=header.machine,
-            environment=header.environment,
-            source=header.source,
-            header=encode_header(header),
-        )
+    def _open(self, path: str) -> JournalTail | None:
+        try:
+            return JournalTail(path)
+        except OSError:  # deleted, or not ours to read; doctor tells of the latter
+            return None
+        except JournalTooNew as error:
+            self._leave_alone(path, error)
+            return None
+
+    def _leave_alone(self, path: str, error: JournalTooNew) -> None:
+        if path not in _told:  # once a process, as a reading command makes several ingesters
+            logger.warning("%s", error)
+            _told.add(path)
+        self.too_new[path] = error
+
+    def _life(self, path: str, tail: JournalTail, row: Any) -> Life:
+        if not self._is_mirror(path):
+            return LockLife(tail)
+        if self._shipped is None:
+            return UnseenLife()
+        mirrors, presence = self._shipped
+        if row.shipper:
+            presence.remember(row.name, Sign(row.shipper, row.last_sign or 0, row.judged_after))
+        return ShippedLife(tail, mirrors, mirrors.of(os.path.basename(path)), presence)
+
+    # --- what dead writers left -----------------------------------------------------------------------------------
+
+    def _take_in_left(self, paths: list[str], until: float) -> None:
+        """Many at once, until that moment; some in any case, unless too many wait to be deleted."""
+        for start in range(0, len(paths), AT_ONCE):
+            if len(self._ended) >= _MOST_ENDED and not self.delete_ended():
+                return
+            self._take_in(self._locked(paths[start : start + AT_ONCE]))
+            if time.monotonic() >= until:
+                return
+
+    def _locked(self, paths: list[str]) -> list[JournalTail]:
+        """Those of them that can be taken in together, under their locks; the others are read by themselves."""
+        tails: dict[str, JournalTail] = {}
+        for path in paths:
+            tail = self._open(path)
+            if tail is not None and tail.size() <= SMALL_BYTES and tail.header.writer not in tails and tail.take_lock():
+                tails[tail.header.writer] = tail
+                continue
+            self._alone.add(path)
+            if tail is not None:
+                tail.close()
+        return list(tails.values())
+
+    def _take_in(self, tails: list[JournalTail]) -> None:
+        if not tails:
+            return
+        try:
+            found = self._left.take_in(tails)
+        except BaseException as error:
+            for tail in tails:
+                tail.close()
+            if not isinstance(error, _UNSTORABLE):
+                raise
+            self._alone.update(tail.path for tail in tails)  # one of them holds what the store cannot: it is found there
+            return
+        for tail in tails:
+            tail.free_lock()
+            self._ended[tail.path] = _Followed(tail, found[tail.header.writer], LockLife(tail))
 
     # --- lines into the log ---------------------------------------------------------------------------------------
 
@@ -114,7 +236,7 @@ class Ingester:
     def _append(self, followed: _Followed, lines: list[tuple[int, bytes]]) -> None:
         try:
             self._append_parsed(followed, lines, parse(lines))
-        except (ArithmeticError, LookupError, TypeError, ValueError, DataError, InterfaceError) as error:
+        except _UNSTORABLE as error:
             if len(lines) == 1:
                 n, line = lines[0]
                 self._append_parsed(followed, lines, Parsed([], [reject(n, line, f"{type(error).__name__}: {error}")], 0))
@@ -134,21 +256,20 @@ class Ingester:
         now = self._clock()
         with self._store.write() as transaction:
             added = self._store.log.append(transaction, followed.writer, parsed.events, now, new=new)
-            self._keep_rejected(transaction, followed, parsed.rejected)
+            self._keep_rejected(transaction, followed, parsed.rejected, now)
             facts: dict[str, Any] = {"place": place, "last_read": now, "events": writers.c.events + len(added)}
             if parsed.dropped:
                 facts["dropped"] = writers.c.dropped + parsed.dropped
             if parsed.events:
-                facts["skew"] = _skew(parsed.events, now)
+                facts["skew"] = skew(parsed, now)
             self._store.log.move_writer(transaction, followed.writer, **facts)
         followed.tail.place = place
+        followed.life.note_logged(place)
 
-    def _keep_rejected(self, transaction: Transaction, followed: _Followed, lines: list[Rejected]) -> None:
-        if not lines:
-            return
-        rows = [{"writer": followed.writer.id, "received": self._clock(), **line._asdict()} for line in lines]
-        transaction.connection.execute(insert_for(transaction.connection.dialect, rejected).on_conflict_do_nothing(), rows)
-        self._store.log.move_writer(transaction, followed.writer, rejected=writers.c.rejected + len(lines))
+    def _keep_rejected(self, transaction: Transaction, followed: _Followed, lines: list[Rejected], now: int) -> None:
+        if lines:
+            rejected.keep(transaction.connection, [(followed.writer.id, line) for line in lines], now)
+            self._store.log.move_writer(transaction, followed.writer, rejected=writers.c.rejected + len(lines))
 
     # --- writers that are gone ------------------------------------------------------------------------------------
 
@@ -158,17 +279,12 @@ class Ingester:
         if now - followed.probed < PROBE_SECONDS:
             return False
         followed.probed = now
-        tail = followed.tail
-        if tail.take_lock():
-            try:
-                self._finish(followed)
-            finally:
-                tail.free_lock()
-        elif tail.writer_gone():
-            self._finish(followed)
-        else:
-            followed.seen_alive = True
+        if not followed.life.has_ended():
             return False
+        try:
+            self._finish(followed)
+        finally:
+            followed.life.release()
         return True
 
     def _finish(self, followed: _Followed) -> None:
@@ -176,24 +292,15 @@ class Ingester:
             pass
         tail = followed.tail
         now = self._clock()
-        # a death that we did not see happen lies near the last line, which may be long ago
-        died = now if followed.seen_alive else min(now, tail.last_sign_of_life())
+        died = followed.life.died(now)
         torn = tail.rest()
         with self._store.write() as transaction:
-            crashed = crash_events(transaction.connection, followed.writer.id, tail.header, died)
-            if crashed:
-                self._emit(transaction, crashed, now)
+            end_open_runs(self._store, transaction, [Gone(followed.writer.id, tail.header, died)], now)
             if torn:
-                self._keep_rejected(transaction, followed, [reject(tail.place, torn, "cut by the death of its writer")])
-            self._store.log.move_writer(transaction, followed.writer, ended=now, last_read=now)
-        name = os.path.basename(tail.path)
-        self._ended[name] = self._followed.pop(name)
-
-    def _emit(self, transaction: Transaction, events: Any, now: int) -> None:
-        own = self._store.log.writer(transaction, _INGESTER, "ingest")
-        written = transaction.connection.execute(select(writers.c.place).where(writers.c.id == own.id)).scalar_one()
-        self._store.log.append_events(transaction, own, events, now, written)
-        self._store.log.move_writer(transaction, own, place=written + len(events), last_read=now)
+                self._keep_rejected(transaction, followed, [reject_torn(tail.place, torn)], now)
+            self._store.log.move_writer(transaction, followed.writer, ended=now, last_read=now, **followed.life.known())
+        followed.life.note_end()
+        self._ended[tail.path] = self._followed.pop(tail.path)
 
     # --- deletion -------------------------------------------------------------------------------------------------
 
@@ -202,19 +309,16 @@ class Ingester:
         if not self._ended or not self._store.checkpoint():
             return 0
         deleted = 0
-        for name, followed in list(self._ended.items()):
-            deleted += self._delete(name, followed)
+        for path, followed in list(self._ended.items()):
+            deleted += self._delete(path, followed)
         self._remove_stale_hidden()
         return deleted
 
-    def _delete(self, name: str, followed: _Followed) -> int:
-        tail = followed.tail
-        if not tail.take_lock():  # a stray child still holds it: later
+    def _delete(self, path: str, followed: _Followed) -> int:
+        if not followed.life.delete():
             return 0
-        if not tail.has_line():
-            tail.delete()
-        tail.close()
-        del self._ended[name]
+        followed.tail.close()
+        del self._ended[path]
         return 1
 
     def _remove_stale_hidden(self) -> None:
@@ -227,8 +331,56 @@ class Ingester:
                 continue
 
     def _hidden(self) -> Iterator[os.DirEntry[str]]:
-        with os.scandir(self._folder) as entries:
-            yield from [entry for entry in entries if entry.name.startswith(".") and entry.name.endswith(SUFFIX)]
+        for folder in (self._folder, self._mirrors):
+            try:
+                with os.scandir(folder) as entries:
+                    yield from [entry for entry in entries if entry.name.startswith(".") and entry.name.endswith(SUFFIX)]
+            except FileNotFoundError:
+                continue
+
+    # --- writers whose journals are not here ----------------------------------------------------------------------
+
+    def end_unseen(self) -> int:
+        """End the runs of writers whose journals lie elsewhere, with a server that no longer leads, once they are lost.
+
+        Those that live are spoken for: by their shipper, or by the standby on their machine. Returns how many had ended.
+        """
+        if self._shipped is None:
+            return 0
+        seen = {followed.writer.name for followed in self._followed.values()}
+        open_writers = select(writers).where(writers.c.kind == "journal", writers.c.ended.is_(None))
+        unseen = [row for row in self._store.read(open_writers) if row.name not in seen]
+        return sum(self._end_if_lost(row, self._shipped.presence) for row in unseen)
+
+    def _end_if_lost(self, row: Any, presence: Presence) -> bool:
+        presence.remember(row.name, Sign(row.shipper or _STRANGER, row.last_sign or 0, row.judged_after))
+        if presence.verdict(row.name) != "lost":
+            return False
+        now = self._clock()
+        header = decode_header(row.header.encode()) or Header(writer=row.name)
+        died = min(now, max(row.last_sign or 0, row.last_read))
+        with self._store.write() as transaction:
+            end_open_runs(self._store, transaction, [Gone(row.id, header, died)], now)
+            self._store.log.move_writer(transaction, Writer(row.id, row.name), ended=now)
+        presence.forget(row.name)
+        return True
+
+    # --- signs of life --------------------------------------------------------------------------------------------
+
+    def keep_signs(self) -> None:
+        """Tell the store when shipped writers were last heard of, once a heartbeat, for the server after this one."""
+        if self._shipped is None:
+            return
+        told = [
+            (followed.writer, sign)
+            for followed in self._followed.values()
+            if followed.life.shipped and (sign := self._shipped.presence.unkept(followed.writer.name))
+        ]
+        if not told:
+            return
+        with self._store.write() as transaction:
+            for writer, sign in told:
+                self._store.log.move_writer(transaction, writer, **sign._asdict())
 
     def sync(self) -> None:
         """Bring the journals that are being read to disk. From any thread."""
@@ -240,8 +392,3 @@ class Ingester:
             followed.tail.close()
         self._followed.clear()
         self._ended.clear()
-
-
-def _skew(lines: list[Line], received: int) -> float:
-    """Smallest received - time of the batch, in seconds: what the clocks differ by, plus the way."""
-    return (received - max(line.event.time for line in lines)) / 1e6

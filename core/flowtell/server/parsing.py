@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -11,18 +11,8 @@ from flowtell.errors import MalformedEvent
 from flowtell.events import Event, decode, known_decoder
 from flowtell.ids import is_id
 from flowtell.journal import Dropped, decode_control
+from flowtell.server.rejected import Rejected, reject
 from flowtell.store.log import Line
-
-KEPT_BYTES: Final = 2_000
-"""How much of a line that is no event is kept for whoever looks for the cause."""
-
-
-class Rejected(NamedTuple):
-    """A line that is no event."""
-
-    n: int
-    problem: str
-    line: bytes
 
 
 class Parsed(NamedTuple):
@@ -71,11 +61,6 @@ def _keep(parsed: Parsed, event: Event, line: bytes, n: int) -> None:
         parsed.events.append(Line(event, line, n))
     else:
         parsed.rejected.append(reject(n, line, f"id {event.id!r} is not 32 hex digits"))
-
-
-def reject(n: int, line: bytes, problem: str) -> Rejected:
-    """The line cut to what is kept, with what is wrong with it."""
-    return Rejected(n, problem[:500], line[:KEPT_BYTES])
 
 
 def _told_as_dropped(line: bytes) -> int:

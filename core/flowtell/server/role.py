@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flowtell.errors import RoleTaken
+from flowtell.server.forks import not_for_forks
 
 FILE = "ingest.lock"
 
@@ -17,8 +18,9 @@ FILE = "ingest.lock"
 class IngestRole:
     """Held from `take` to `release`, or until the process ends, however it ends."""
 
-    def __init__(self, home: str) -> None:
+    def __init__(self, home: str, name: str = "") -> None:
         self.home = home
+        self._name = name or os.path.basename(sys.argv[0])
         self._fd = -1
 
     def take(self) -> bool:
@@ -31,14 +33,18 @@ class IngestRole:
             os.close(fd)
             return False
         self._fd = fd
+        not_for_forks(self)
         os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()} {os.path.basename(sys.argv[0])}\n".encode(), 0)
+        os.pwrite(fd, f"{os.getpid()} {self._name}\n".encode(), 0)
         return True
 
     def release(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+    close = release
+    """In a fork: the lock stays with whoever took it."""
 
 
 def holder(home: str) -> str:
@@ -67,13 +73,13 @@ def is_taken(home: str) -> bool:
 
 
 @contextmanager
-def server_role(home: str, wait: float = 3.0) -> Iterator[IngestRole]:
-    """The role for a server's life. Waits a little, as a reading command lets go after 200 ms.
+def server_role(home: str, wait: float = 3.0, name: str = "") -> Iterator[IngestRole]:
+    """The role for a server's life, or an agent's. Waits a little, as a reading command lets go after 200 ms.
 
     Raises:
         RoleTaken: another server has it.
     """
-    role = IngestRole(home)
+    role = IngestRole(home, name)
     until = time.monotonic() + wait
     while not role.take():
         if time.monotonic() > until:

@@ -9,28 +9,52 @@ from typing import Final
 
 import msgspec
 
-from flowtell.journal import SUFFIX, Header, decode_header
+from flowtell.errors import JournalTooNew
+from flowtell.journal import FORMAT, SUFFIX, Header, decode_header, format_of
 from flowtell.machine import is_gone
 
 CHUNK: Final = 1 << 20
+_LONGEST_HEADER: Final = 64 << 10
 LONGEST_LINE: Final = 64 << 20
 """Bytes after which a line without an end is given up."""
 
 
+def too_new(path: str) -> JournalTooNew | None:
+    """Why this flowtell cannot read the journal; None where it can, or where there is nothing to be read."""
+    try:
+        with open(path, "rb") as file:
+            found = format_of(file.readline(_LONGEST_HEADER))
+    except OSError:
+        return None
+    return JournalTooNew(path, found, FORMAT) if found > FORMAT else None
+
+
 class JournalTail:
-    """Opened once, read onward from a place. Never locks for longer than one probe."""
+    """Opened once, read onward from a place. Never locks for longer than one probe.
+
+    Raises:
+        OSError: it cannot be opened.
+        JournalTooNew: a later flowtell wrote it, in a format that this one does not know.
+    """
 
     def __init__(self, path: str, place: int = 0) -> None:
         self.path, self.place = path, place
         self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        self.header = self._read_header()
+        try:
+            self.header = self._read_header()
+        except JournalTooNew:
+            os.close(self._fd)
+            raise
         self.locked = False
         self._synced = 0
 
     def _read_header(self) -> Header:
-        first = os.pread(self._fd, 64 << 10, 0).partition(b"\n")[0]
+        first = os.pread(self._fd, _LONGEST_HEADER, 0).partition(b"\n")[0]
         name = os.path.basename(self.path).removesuffix(SUFFIX)
-        header = decode_header(first) or Header(writer=name)
+        header = decode_header(first)
+        if header is None and format_of(first) > FORMAT:
+            raise JournalTooNew(self.path, format_of(first), FORMAT)
+        header = header or Header(writer=name)
         # a copy under another name must not speak for the journal whose writer lives
         return header if name == f"{header.writer}-{header.pid}" else msgspec.structs.replace(header, writer=name)
 
@@ -59,10 +83,10 @@ class JournalTail:
         """What lies behind the last whole line: a write that was cut by death."""
         return os.pread(self._fd, CHUNK, self.place)
 
-    def has_line(self) -> bool:
-        """Whether a whole line lies behind the place."""
+    def has_line(self, before: int | None = None) -> bool:
+        """Whether a whole line lies behind the place, and ends before that one where it is given."""
         place = self.place
-        while chunk := os.pread(self._fd, CHUNK, place):
+        while chunk := os.pread(self._fd, CHUNK if before is None else min(CHUNK, max(before - place, 0)), place):
             if b"\n" in chunk:
                 return True
             place += len(chunk)

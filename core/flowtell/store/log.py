@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import force_setattr
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from flowtell.errors import MalformedEvent
-from flowtell.events import Event, decode, encode, encode_value
-from flowtell.store.many import ManyRows
+from flowtell.events import OWN_NAMES, TYPES, Event, decode, encode, encode_value
+from flowtell.store.line import Line
 from flowtell.store.packing import pack, unpack
-from flowtell.store.prepared import Prepared
 from flowtell.store.runs import RunTables
-from flowtell.store.statements import EVENT_COLUMNS, FLOW_COLUMNS, insert_for, replace_flow
-from flowtell.store.tables import counters, cursors, events, flows, writers
+from flowtell.store.statements import add_to_counter, replace_flow
+from flowtell.store.tables import events, flows, writers
 
 if TYPE_CHECKING:
     from flowtell.store.store import Store, Transaction
 
-_LAST_SEQ: Final = "last_seq"
 LATE_CORRECTIONS: Final = "late_corrections"
-_IDS_A_QUERY: Final = 500
 _decode_fields: Final = msgspec.json.Decoder(dict[str, Any]).decode
-_INSERT: Final = ManyRows(f"INSERT INTO events ({', '.join(EVENT_COLUMNS)})", len(EVENT_COLUMNS))
 
 
 class Writer(NamedTuple):
@@ -39,14 +34,6 @@ class Writer(NamedTuple):
     source: str = ""
 
 
-class Line(Struct, frozen=True, gc=False):
-    """One event on its way into the log: `body` is its line as written, `n` its place at the writer."""
-
-    event: Event
-    body: bytes
-    n: int
-
-
 class AlreadyThere(Exception):
     """The log has one of the events that were said to be new."""
 
@@ -56,10 +43,10 @@ class EventLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._next = 0
+        self._sql = store.database.log
         self._writers: dict[int, Writer] = {}
-        self._statements: dict[str, Prepared] = {}
-        self._runs = RunTables()
+        self._replace_flow: Any = None
+        self._runs = RunTables(self._sql)
         if not store.read_only:
             store.window.head = self.head()
 
@@ -76,27 +63,38 @@ class EventLog:
         Raises:
             AlreadyThere: `new` was not so. The transaction is to be rolled back and made again without it.
         """
-        lines = _once(lines)
+        return self.append_all(transaction, [(writer, lines)], received, new=new)
+
+    def append_all(
+        self, transaction: Transaction, parts: Sequence[tuple[Writer, Sequence[Line]]], received: int, *, new: bool = False
+    ) -> Sequence[Event]:
+        """As `append`, for lines of several writers, which saves each its own statements."""
+        rows = {writer.name: writer.id for writer, _ in parts}
+        lines = _once([line for writer, part in parts for line in _signed(self._sql.storable(part), writer)])
+        self._sql.lock(transaction.connection)
         if not new:
-            return self._append(transaction, writer, self._without_known(transaction.connection, lines), received)
+            return self._append(transaction, rows, self._without_known(transaction.connection, lines), received)
         try:
-            return self._append(transaction, writer, lines, received)
+            return self._append(transaction, rows, lines, received)
         except IntegrityError as error:
             raise AlreadyThere from error
 
-    def _append(self, transaction: Transaction, writer: Writer, lines: Sequence[Line], received: int) -> Sequence[Event]:
+    def _append(
+        self, transaction: Transaction, rows: Mapping[str, int], lines: Sequence[Line], received: int
+    ) -> Sequence[Event]:
+        """`rows` gives the row of each writer's name."""
         if not lines:
             return ()
         connection = transaction.connection
-        for seq, line in enumerate(lines, self._take(connection, len(lines))):
-            _stamp(line, seq, received, writer)
+        for seq, line in enumerate(lines, self._sql.take(connection, len(lines))):
+            _stamp(line, seq, received)
         added = [line.event for line in lines]
-        folded = self._runs.fold(connection, added, writer.id)
-        _INSERT.execute(connection, [_event_row(line, writer.id, received) for line in lines])
+        folded = self._runs.fold(connection, added, rows)
+        self._sql.insert_events(connection, [_event_row(line, rows[line.event.writer], received) for line in lines])
         self._runs.merge(connection, folded)
         self._declare_flows(connection, added)
         if folded.corrections:
-            self._add(connection, LATE_CORRECTIONS, folded.corrections)
+            add_to_counter(connection, LATE_CORRECTIONS, folded.corrections)
         transaction.appended.append(added)
         return added
 
@@ -109,74 +107,44 @@ class EventLog:
         )
 
     def _without_known(self, connection: Connection, lines: Sequence[Line]) -> Sequence[Line]:
-        known = self._known(connection, [line.event.id for line in lines])
+        known = self._sql.known(connection, [line.event.id for line in lines])
         return [line for line in lines if line.event.id not in known]
-
-    def _known(self, connection: Connection, ids: list[str]) -> set[str]:
-        known: set[str] = set()
-        for start in range(0, len(ids), _IDS_A_QUERY):
-            part = ids[start : start + _IDS_A_QUERY]
-            marks = ",".join("?" * len(part))
-            rows = connection.exec_driver_sql(f"SELECT id FROM events WHERE id IN ({marks})", tuple(part))
-            known.update(row[0] for row in rows)
-        return known
-
-    def _take(self, connection: Connection, count: int) -> int:
-        if not self._next:
-            self._next = 1 + self._highest(connection)
-        first = self._next
-        self._next += count
-        return first
 
     def forget_uncommitted(self) -> None:
         """After a rollback the numbers drawn are drawn again, so that `seq` has no holes."""
-        self._next = 0
+        self._sql.forget_uncommitted()
 
-    def _highest(self, connection: Connection) -> int:
-        # the log may have been pruned empty: its numbers still go on
-        newest = connection.execute(select(func.max(events.c.seq))).scalar() or 0
-        noted = connection.execute(select(counters.c.value).where(counters.c.name == _LAST_SEQ)).scalar() or 0
-        read = connection.execute(select(func.max(cursors.c.seq))).scalar() or 0
-        return int(max(newest, noted, read))
+    def hold(self, transaction: Transaction) -> None:
+        """Until the transaction ends nobody appends."""
+        self._sql.lock(transaction.connection)
 
     def note_highest(self, transaction: Transaction) -> None:
         """Remember the highest `seq` before old events are deleted."""
-        highest = self._highest(transaction.connection)
-        self._set(transaction.connection, _LAST_SEQ, highest)
+        self._sql.note_highest(transaction.connection)
 
     def _declare_flows(self, connection: Connection, added: Iterable[Event]) -> None:
         rows = [_flow_row(event) for event in added if event.type == "flow.declared"]
-        if rows:
-            self._prepared("flow", replace_flow(connection.dialect), FLOW_COLUMNS, connection).execute(connection, rows)
-
-    def _prepared(self, name: str, statement: Any, columns: Sequence[str], connection: Connection) -> Prepared:
-        found = self._statements.get(name)
-        if found is None:
-            found = self._statements[name] = Prepared(statement, frozenset(columns), connection)
-        return found
-
-    # --- counters of the log itself -------------------------------------------------------------------------------
-
-    def _add(self, connection: Connection, name: str, amount: int) -> None:
-        statement = insert_for(connection.dialect, counters).values(name=name, value=amount)
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + amount})
-        )
-
-    def _set(self, connection: Connection, name: str, value: int) -> None:
-        statement = insert_for(connection.dialect, counters).values(name=name, value=value)
-        connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+        if not rows:
+            return
+        if self._replace_flow is None:
+            self._replace_flow = replace_flow(connection.dialect)
+        self._store.prepared.get(self._replace_flow, rows[0], connection).execute(connection, rows)
 
     # --- writers --------------------------------------------------------------------------------------------------
 
     def writer(self, transaction: Transaction, name: str, kind: str, **facts: Any) -> Writer:
         """The writer of that name, made when it is new."""
-        connection = transaction.connection
-        row = connection.execute(select(writers).where(writers.c.name == name)).first()
-        if row is None:
-            connection.execute(writers.insert().values(name=name, kind=kind, **facts))
-            row = connection.execute(select(writers).where(writers.c.name == name)).one()
-        return Writer(row.id, row.name, row.environment, row.source)
+        return self.writers(transaction, kind, {name: facts})[name]
+
+    def writers(self, transaction: Transaction, kind: str, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Writer]:
+        """The writers of these names; those that are new are made with what is said of them, the same facts of each."""
+        connection, wanted = transaction.connection, select(writers).where(writers.c.name.in_(facts))
+        found = _writers(connection.execute(wanted))
+        new = [{"name": name, "kind": kind, **facts[name]} for name in facts if name not in found]
+        if new:
+            connection.execute(writers.insert(), new)
+            found = _writers(connection.execute(wanted))
+        return found
 
     def move_writer(self, transaction: Transaction, writer: Writer, **facts: Any) -> None:
         """Note how far a writer has been read, and what was found."""
@@ -206,8 +174,12 @@ class EventLog:
     def _learn_writers(self, connection: Connection, wanted: set[int]) -> None:
         if wanted <= self._writers.keys():
             return
-        for row in connection.execute(select(writers).where(writers.c.id.in_(wanted))):
-            self._writers[row.id] = Writer(row.id, row.name, row.environment, row.source)
+        rows = connection.execute(select(writers).where(writers.c.id.in_(wanted)))
+        self._writers.update({writer.id: writer for writer in _writers(rows).values()})
+
+
+def _writers(rows: Iterable[Any]) -> dict[str, Writer]:
+    return {row.name: Writer(row.id, row.name, row.environment, row.source) for row in rows}
 
 
 def _once(lines: Sequence[Line]) -> Sequence[Line]:
@@ -216,18 +188,25 @@ def _once(lines: Sequence[Line]) -> Sequence[Line]:
     return lines if len(by_id) == len(lines) else [line for line in lines if by_id[line.event.id] is line]
 
 
-def _stamp(line: Line, seq: int, received: int, writer: Writer) -> None:
-    """Put on the event what the log adds. It was decoded a moment ago and nobody else has it yet."""
+def _signed(lines: Sequence[Line], writer: Writer) -> Sequence[Line]:
+    """Put on the events who wrote them and what that says of them. They were decoded a moment ago: nobody else has them."""
+    for line in lines:
+        event = line.event
+        force_setattr(event, "writer", writer.name)
+        if writer.environment and not event.environment:
+            force_setattr(event, "environment", writer.environment)
+        if writer.source and not event.source:
+            force_setattr(event, "source", writer.source)
+    return lines
+
+
+def _stamp(line: Line, seq: int, received: int) -> None:
+    """Put on the event what the log adds to any."""
     event = line.event
     force_setattr(event, "seq", seq)
     force_setattr(event, "received", received)
-    force_setattr(event, "writer", writer.name)
     force_setattr(event, "n", line.n)
     force_setattr(event, "contrary", False)
-    if writer.environment and not event.environment:
-        force_setattr(event, "environment", writer.environment)
-    if writer.source and not event.source:
-        force_setattr(event, "source", writer.source)
 
 
 def _event_row(line: Line, writer: int, received: int) -> tuple[Any, ...]:
@@ -268,7 +247,10 @@ def _flow_row(event: Any) -> dict[str, Any]:
 def _page(after: int, limit: int, types: Iterable[str]) -> Any:
     statement = select(events).where(events.c.seq > after).order_by(events.c.seq).limit(limit)
     names = tuple(types)
-    return statement.where(events.c.type.in_(names)) if names else statement
+    if not names:
+        return statement
+    named = events.c.type.in_([name for name in names if name != OWN_NAMES])
+    return statement.where(or_(named, events.c.type.not_in(TYPES)) if OWN_NAMES in names else named)
 
 
 def _unpacked(row: Any) -> bytes:
@@ -280,7 +262,9 @@ def _event_of(row: Any, writer: Writer) -> Event:
         event = decode(_unpacked(row))
     except MalformedEvent:  # kept by an earlier version that read it otherwise: it passes by under its name
         event = decode(b'{"type":"unreadable","id":"' + row.id.encode() + b'"}')
-    _stamp(Line(event, b"", row.n), row.seq, row.received, writer)
+    line = Line(event, b"", row.n)
+    _signed([line], writer)
+    _stamp(line, row.seq, row.received)
     if row.contrary:
         force_setattr(event, "contrary", True)
     return event

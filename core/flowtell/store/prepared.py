@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from flowtell.store.database import Rows
+
 Row = Mapping[str, Any]
 
 
@@ -50,15 +52,15 @@ def _tuple_maker(compiled: SQLCompiler, names: frozenset[str]) -> Callable[[Row]
 class PreparedCache:
     """The prepared form of each statement a plugin keeps using. Holds the statement, so that its identity stays its own."""
 
-    def __init__(self, limit: int = 256) -> None:
-        self._limit = limit
-        self._kept: dict[tuple[int, frozenset[str]], tuple[Any, Prepared]] = {}
+    def __init__(self, make: Callable[[Any, frozenset[str], Connection], Rows], limit: int = 256) -> None:
+        self._make, self._limit = make, limit
+        self._kept: dict[tuple[int, frozenset[str]], tuple[Any, Rows]] = {}
 
-    def get(self, statement: Any, row: Row, connection: Connection) -> Prepared:
+    def get(self, statement: Any, row: Row, connection: Connection) -> Rows:
         key = (id(statement), frozenset(row))
         found = self._kept.get(key)
         if found is None:
             if len(self._kept) >= self._limit:
                 self._kept.clear()
-            found = self._kept[key] = (statement, Prepared(statement, key[1], connection))
+            found = self._kept[key] = (statement, self._make(statement, key[1], connection))
         return found[1]

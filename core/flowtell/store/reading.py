@@ -11,11 +11,25 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, Table, func, literal_column, or_, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, literal_column, or_, select, text, tuple_
 
-from flowtell.errors import RunNotFound
-from flowtell.events import Failure, RuleData, UpstreamRun
-from flowtell.store.tables import RUN_SPAN, counters, cursors, dead_events, events, flows, rejected, runs, task_runs, writers
+from flowtell.decoders import convert, decoder
+from flowtell.errors import MalformedEvent, RunNotFound
+from flowtell.events import Event, Failure, RuleData, UpstreamRun, decode
+from flowtell.store.packing import COLUMNS, unpack
+from flowtell.store.tables import (
+    RUN_SPAN,
+    SELDOM,
+    counters,
+    cursors,
+    dead_events,
+    events,
+    flows,
+    rejected,
+    runs,
+    task_runs,
+    writers,
+)
 
 Read = Callable[[Select[Any]], Sequence[Row[Any]]]
 """Runs one SELECT: `Store.read`, `Context.read`, or a function around a connection."""
@@ -154,6 +168,24 @@ class Cursor(_Record, frozen=True):
     dead_events: int = 0
 
 
+class Reporter(_Record, frozen=True):
+    """A writer whose journal is shipped here from elsewhere: how its clock stands, and when it was heard of last."""
+
+    name: str
+    machine: str
+    last_sign: int
+    """When it was heard of, or whoever ships for it: what it had written by then is here, less what was on its way. By the
+    server's clock, in µs, to about a heartbeat."""
+    skew: float = 0.0
+    """How far its clock is behind the server's, in seconds, and how long its lines take to get here."""
+    ended: int | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was given up, rather than to have said that it ends."""
+        return self.ended is not None and self.last_sign < self.ended
+
+
 class Count(_Record, frozen=True):
     """A bounded count of rows: `more` says that there are others."""
 
@@ -176,6 +208,25 @@ class StoreStats(_Record, frozen=True):
     dropped: int = 0
     cursors: tuple[Cursor, ...] = ()
     counters: dict[str, int] = {}
+
+
+# --- writers ------------------------------------------------------------------------------------------------------
+
+
+def reporters(read: Read, names: Iterable[str]) -> list[Reporter]:
+    """Of the writers of these names those that are shipped here; the others write on the server's own machine."""
+    columns = (writers.c.name, writers.c.machine, writers.c.last_sign, writers.c.last_read, writers.c.skew, writers.c.ended)
+    wanted = select(*columns).where(writers.c.name.in_(tuple(names)), writers.c.shipper.is_not(None))
+    return [
+        Reporter(
+            name=row.name,
+            machine=row.machine,
+            last_sign=max(row.last_sign or 0, row.last_read if row.ended is None else 0),
+            skew=row.skew or 0.0,
+            ended=row.ended,
+        )
+        for row in read(wanted)
+    ]
 
 
 # --- runs ---------------------------------------------------------------------------------------------------------
@@ -296,9 +347,10 @@ def _by_trace(read: Read, digits: str) -> list[str]:
     return [row.id for row in read(first)]
 
 
-def list_task_runs(read: Read, run: str, limit: int = 1000) -> list[TaskRun]:
-    """The first `limit` task runs that a run made, by their start."""
-    wanted = select(*_columns(task_runs, TaskRun)).where(task_runs.c.run == run).order_by(task_runs.c.id).limit(limit)
+def list_task_runs(read: Read, run: str, limit: int = 1000, offset: int = 0) -> list[TaskRun]:
+    """Up to `limit` task runs that a run made, in the order of their ids after `offset` of them; these by their start."""
+    wanted = select(*_columns(task_runs, TaskRun)).where(task_runs.c.run == run).order_by(task_runs.c.id)
+    wanted = wanted.limit(limit).offset(offset) if offset else wanted.limit(limit)
     found = [_record(TaskRun, row) for row in read(wanted)]
     return sorted(found, key=lambda task: (task.started is None, task.started))
 
@@ -316,6 +368,14 @@ def count_task_runs(read: Read, ids: Sequence[str]) -> dict[str, TaskRunCount]:
     return dict.fromkeys(ids, TaskRunCount()) | found
 
 
+def count_all_task_runs(read: Read, run: str, most: int = 100_000) -> TaskRunCount:
+    """How many task runs a run has, exactly up to `most`, where `count_task_runs` soon stops."""
+    some = select(task_runs.c.ended).where(task_runs.c.run == run).limit(most).subquery()
+    columns: tuple[ColumnElement[Any], ...] = (func.count().label("total"), func.count(some.c.ended).label("ended"))
+    row = read(select(*columns).select_from(some))[0]
+    return TaskRunCount(total=row.total, ended=row.ended)
+
+
 # --- logs ---------------------------------------------------------------------------------------------------------
 
 
@@ -330,7 +390,7 @@ class _LogBody(msgspec.Struct, frozen=True):
 
 
 _IS_LOG = events.c.type == literal_column("'log.recorded'")  # a bound value would not match the index's condition
-_decode_body = msgspec.json.Decoder(_LogBody).decode
+_decode_body = decoder(_LogBody)
 
 
 def list_logs(read: Read, run: str, after: int = 0, limit: int = 1000) -> list[LogLine]:
@@ -353,6 +413,40 @@ def _logs_of(run: str) -> Select[Any]:
 def _log_line(row: Row[Any]) -> LogLine:
     fields = {name: value for name, value in row._mapping.items() if value is not None and name != "data"}
     return LogLine(**fields, **msgspec.structs.asdict(_decode_body(row.data)))
+
+
+# --- what is told of a run ---
+
+
+class ToldEvent(_Record, frozen=True):
+    """One event of a run or of its task runs, whole, with its place in the log."""
+
+    seq: int
+    event: Event
+    contrary: bool = False
+    """It came after the end that the log decided, and changed nothing."""
+
+
+_LINE_COLUMNS: Final = [events.c[name] for name in (*COLUMNS, "data")]
+_TOLD_COLUMNS: Final = [events.c.seq, events.c.contrary, *_LINE_COLUMNS]
+_IS_TOLD: Final = and_(events.c.run.is_not(None), text(SELDOM))
+
+
+def list_told(read: Read, run: str, after: int = 0, limit: int = 1000) -> list[ToldEvent]:
+    """Up to `limit` events of a run and its task runs with `seq > after`, in log order: all but its log lines, its
+    heartbeats and the beginnings and ends of its task runs, which `list_logs` and `list_task_runs` tell. One that an
+    earlier version kept in a shape that this one cannot read is left out.
+    """
+    wanted = select(*_TOLD_COLUMNS).where(_IS_TOLD, events.c.run == run, events.c.seq > after)
+    return [told for row in read(wanted.order_by(events.c.seq).limit(limit)) if (told := _told(row))]
+
+
+def _told(row: Row[Any]) -> ToldEvent | None:
+    try:
+        event = decode(unpack(row.type, row.id, row.time, row.run, row.task_run, row.flow, row.task, row.data))
+    except MalformedEvent:
+        return None
+    return ToldEvent(seq=row.seq, event=event, contrary=bool(row.contrary))
 
 
 # --- flows and the store ------------------------------------------------------------------------------------------
@@ -426,7 +520,7 @@ def _record(kind: type[_Kind], row: Row[Any]) -> _Kind:
     fields = {name: value for name, value in zip(kind.__struct_fields__, row, strict=True) if value is not None}
     for name in _JSON_COLUMNS & fields.keys():
         fields[name] = _decode_json(fields[name])
-    return msgspec.convert(fields, kind)
+    return convert(fields, kind)
 
 
 __all__ = [
@@ -436,10 +530,13 @@ __all__ = [
     "LogLine",
     "Place",
     "Read",
+    "Reporter",
     "Run",
     "StoreStats",
     "TaskRun",
     "TaskRunCount",
+    "ToldEvent",
+    "count_all_task_runs",
     "count_states",
     "count_task_runs",
     "get_run",
@@ -448,5 +545,7 @@ __all__ = [
     "list_logs",
     "list_runs",
     "list_task_runs",
+    "list_told",
+    "reporters",
     "store_stats",
 ]

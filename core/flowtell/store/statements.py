@@ -1,13 +1,16 @@
-"""The statements of the log's own transaction, built once a store."""
+"""The statements of the log's own transaction that all stores share."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Column, Dialect, Table, and_, case, func, literal_column, or_
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Column, Connection, Dialect, Table, and_, case, func, literal_column, or_
+from sqlalchemy.dialects import postgresql, sqlite
 
-from flowtell.store.tables import events, flows, runs, task_runs
+from flowtell.store.tables import counters, events, flows, runs, task_runs
+
+LAST_SEQ: Final = "last_seq"
+"""The counter that knows the highest place ever given in the log."""
 
 _LAST_WORD: Final = ("ended", "duration", "cpu_seconds", "peak_memory", "error", "signal")
 _BY_TIME: Final = ("state", "native_state", "changed")
@@ -22,20 +25,18 @@ FLOW_COLUMNS: Final = tuple(column.name for column in flows.columns)
 
 def insert_for(dialect: Dialect, table: Table) -> Any:
     """An INSERT of this store's kind, which can say ON CONFLICT."""
-    assert dialect.name == "sqlite", f"no statements for {dialect.name} yet"
-    return sqlite.insert(table)
+    return postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
 
 
-def merge(dialect: Dialect, table: Table) -> Any:
+def merge(insert: Any, table: Table) -> Any:
     """Insert facts of a run, or add them to those the table has, by the rules of the fold (`flowtell.fold`)."""
-    statement = insert_for(dialect, table)
     keys = [column.name for column in table.primary_key]
     changes = {
-        column.name: _merged(column, statement.excluded[column.name], table, statement.excluded)
+        column.name: _merged(column, insert.excluded[column.name], table, insert.excluded)
         for column in table.columns
         if column.name not in keys
     }
-    return statement.on_conflict_do_update(index_elements=keys, set_=changes)
+    return insert.on_conflict_do_update(index_elements=keys, set_=changes)
 
 
 def _merged(old: Column[Any], new: Any, table: Table, excluded: Any) -> Any:
@@ -75,3 +76,15 @@ def replace_flow(dialect: Dialect) -> Any:
     return statement.on_conflict_do_update(
         index_elements=keys, set_=changes, where=statement.excluded.declared >= func.coalesce(flows.c.declared, 0)
     )
+
+
+def add_to_counter(connection: Connection, name: str, amount: int) -> int:
+    """What one of the log's own counters is now."""
+    statement = insert_for(connection.dialect, counters).values(name=name, value=amount)
+    changed = statement.on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + amount})
+    return int(connection.execute(changed.returning(counters.c.value)).scalar_one())
+
+
+def set_counter(connection: Connection, name: str, value: int) -> None:
+    statement = insert_for(connection.dialect, counters).values(name=name, value=value)
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, MetaData, Row, make_url
+from sqlalchemy.exc import DBAPIError
 
-from flowtell.errors import StoreTooNew
+from flowtell.errors import LeaseLost, StoreTooNew, StoreTooOld, StoreUnreachable
 from flowtell.events import Event
-from flowtell.store import sqlite
+from flowtell.store.database import Database
 from flowtell.store.log import EventLog
 from flowtell.store.prepared import PreparedCache
-from flowtell.store.tables import SCHEMA_VERSION, metadata
+from flowtell.store.tables import SCHEMA_VERSION
 from flowtell.store.turns import Turns
+from flowtell.store.upgrading import upgrade
 from flowtell.store.window import Window
+
+logger = logging.getLogger("flowtell.store")
+
+Fence = Callable[[Connection], None]
+"""Raises when this process may no longer write: another one has taken over."""
 
 
 class Transaction:
@@ -29,32 +37,46 @@ class Transaction:
 class Store:
     """Thread-safe. Only the process that holds the ingest role writes."""
 
-    def __init__(self, url: str, *, read_only: bool = False) -> None:
+    def __init__(self, url: str, database: Database) -> None:
         self.url = make_url(url)
-        self.read_only = read_only
-        self._writing = None if read_only else sqlite.writing_engine(self.url)
-        self._reading = sqlite.reading_engine(self.url)
+        self.database = database
+        self.read_only = database.writing is None
+        self.fence: Fence | None = None
+        """Asked at the beginning of each write transaction, where several processes could write."""
         self._turns = Turns()
-        self.prepared = PreparedCache()
+        self.prepared = PreparedCache(database.rows)
         self.window = Window()
         self._make_or_check()
         self.log = EventLog(self)
 
     def _make_or_check(self) -> None:
-        if self._writing is None:
-            with self._reading.connect() as connection:
-                self._check(connection)
-            return
-        with self._writing.begin() as connection:
-            if self._check(connection) == 0:
-                metadata.create_all(connection)
-                connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
-
-    def _check(self, connection: Connection) -> int:
-        found = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+        found = self._schema_version()
         if found > SCHEMA_VERSION:
             raise StoreTooNew(found, SCHEMA_VERSION)
-        return found
+        if not found and not self.read_only:
+            self._create()
+        elif found < SCHEMA_VERSION:
+            if self.read_only or not self.database.upgrades_itself:
+                raise StoreTooOld(found, SCHEMA_VERSION)
+            self._upgrade(found)
+
+    def _schema_version(self) -> int:
+        try:
+            with (self.database.writing or self.database.reading).connect() as connection:
+                return self.database.schema_version(connection)
+        except DBAPIError as error:
+            raise StoreUnreachable(self.url.render_as_string(), str(error.orig).strip().splitlines()[0]) from error
+
+    def _create(self) -> None:
+        assert self.database.writing is not None
+        with self.database.writing.begin() as connection:
+            self.database.lock_schema(connection)
+            if not self.database.schema_version(connection):  # another process may have been quicker
+                self.database.create(connection)
+
+    def _upgrade(self, found: int) -> None:
+        if upgrade(self.database):
+            logger.warning("the store %s was upgraded from schema %d to %d", self.url, found, SCHEMA_VERSION)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -62,10 +84,12 @@ class Store:
 
         Keep it short, prepare everything before: while it lasts nobody else writes. No code of plugins inside.
         """
-        assert self._writing is not None, "the store was opened to read"
+        assert self.database.writing is not None, "the store was opened to read"
         with self._turns:
             try:
-                with self._writing.begin() as connection:
+                with self.database.writing.begin() as connection:
+                    if self.fence is not None:
+                        self.fence(connection)
                     transaction = Transaction(connection)
                     yield transaction
             except BaseException:  # the commit's own failure too: a disk is full when everything else went well
@@ -77,26 +101,39 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A read transaction: one consistent state, seen without waiting."""
-        with self._reading.connect() as connection:
+        with self.database.reading.connect() as connection:
             yield connection
 
     def read(self, statement: Any) -> Sequence[Row[Any]]:
         """All rows of a SELECT, in a transaction of its own."""
-        with self._reading.connect() as connection:
+        with self.database.reading.connect() as connection:
             return connection.execute(statement).all()
 
+    def rejoin(self) -> None:
+        """Begin anew at the log's tail: another process may have appended, or a commit was left in doubt."""
+        self.log.forget_uncommitted()
+        self.window.restart(self.log.head())
+
     def create_tables(self, tables: MetaData) -> None:
-        """Make a plugin's tables where they are missing."""
+        """Make a plugin's tables where they are missing, as one server among several that try."""
+        assert self.database.writing is not None, "the store was opened to read"
+        with self._turns, self.database.writing.begin() as connection:
+            self.database.lock_schema(connection)
+            tables.create_all(connection)
+
+    def keep_house(self, now: int) -> None:
+        """What must be made ahead of the events that come; at the start and once an hour. `now` in µs."""
         with self.write() as transaction:
-            tables.create_all(transaction.connection)
+            self.database.keep_house(transaction.connection, now)
+
+    def is_unwell(self, error: BaseException) -> bool:
+        """Whether the store itself failed (full, locked, unreachable, taken over) rather than what was asked of it."""
+        return isinstance(error, LeaseLost) or self.database.is_unwell(error)
 
     def checkpoint(self) -> bool:
         """Bring everything committed to disk for good. False when a reader stood in the way."""
-        assert self._writing is not None
         with self._turns:
-            return sqlite.checkpoint(self._writing)
+            return self.database.checkpoint()
 
     def close(self) -> None:
-        if self._writing is not None:
-            self._writing.dispose()
-        self._reading.dispose()
+        self.database.close()

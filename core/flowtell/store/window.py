@@ -23,6 +23,9 @@ class Window:
         if not events:
             return
         with self._changed:
+            if self._batches and events[0].seq != self.head + 1:  # a batch is missing: whoever wants it reads the log
+                self._batches.clear()
+                self._held = 0
             self._batches.append((events[0].seq, events))
             self._held += len(events)
             self.head = events[-1].seq

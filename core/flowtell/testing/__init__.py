@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from flowtell.testing.histories import example_history
     from flowtell.testing.log_contract import EventLogContract
     from flowtell.testing.plugin_contract import PluginContract
+    from flowtell.testing.source_contract import SourceContract
+    from flowtell.testing.source_harness import SourceHarness
 
 _LAZY = {  # these open a store, which imports its libraries
     "PluginHarness": "harness",
     "PluginContract": "plugin_contract",
     "EventLogContract": "log_contract",
+    "SourceContract": "source_contract",
+    "SourceHarness": "source_harness",
     "example_history": "histories",
 }
 
@@ -39,6 +43,8 @@ __all__ = [
     "PluginContract",
     "PluginHarness",
     "Recorder",
+    "SourceContract",
+    "SourceHarness",
     "example_history",
     "recorder",
     "temporary_home",

@@ -11,13 +11,17 @@ from sqlalchemy import select
 from flowtell.events import Event, decode, encode
 from flowtell.plugin import Factory
 from flowtell.runner import BATCH, Runner
+from flowtell.runner.apart import apart
 from flowtell.store import open_store
 from flowtell.store.log import Line
 from flowtell.testing.clock import FakeClock
 
 
 class PluginHarness:
-    """Feeds events, moves the clock, reads what the plugin wrote. The log, the runner and the tables are the real ones."""
+    """Feeds events, moves the clock, reads what the plugin wrote. The log, the runner and the tables are the real ones.
+
+    The store is a new SQLite file in `folder`, unless `store_url` names an empty one.
+    """
 
     def __init__(
         self,
@@ -28,14 +32,24 @@ class PluginHarness:
         settings: Mapping[str, Any] | None = None,
         clock: FakeClock | None = None,
         environment: str = "test",
+        store_url: str = "",
+        isolated: bool = False,
     ) -> None:
+        """`isolated` runs the plugin in a process of its own, which imports the factory by its name."""
         self.clock = clock or FakeClock()
         self.mounted: dict[str, Any] = {}
-        self._factory, self._name, self._settings, self._environment = factory, name, dict(settings or {}), environment
+        self._name, self._settings, self._environment = name, dict(settings or {}), environment
         self.folder = os.fspath(folder)
-        self.store = open_store(f"sqlite:///{os.path.join(self.folder, 'flowtell.db')}")
+        self.store = open_store(store_url or f"sqlite:///{os.path.join(self.folder, 'flowtell.db')}")
         self._n = 0
+        self._factory = self._in_a_process(factory) if isolated else factory
         self.runner = self._open()
+
+    def _in_a_process(self, factory: Factory) -> Factory:
+        from flowtell.runner.isolation.isolated import Home, Isolation, isolated, target_of
+
+        home = Home(self.store.url.render_as_string(hide_password=False), self.folder, self._environment)
+        return isolated(target_of(factory), self._name, Isolation(home, clock=self.clock))
 
     def _open(self) -> Runner:
         runner = Runner(
@@ -86,6 +100,8 @@ class PluginHarness:
 
         What the old one had handled is committed, as the runner does; events that nobody wanted may come again.
         """
+        if its := apart(self.runner.plugin):
+            its.end()
         self.runner = self._open()
 
     def read(self, statement: Any) -> Sequence[Any]:

@@ -1,0 +1,95 @@
+"""The process of one due run, which whoever serves starts: `python -m flowtell.cli.due_run`, its order on stdin.
+
+No command of `flowtell`: what it runs, and under which id, only a serving process's ledger can say.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from flowtell import bus
+from flowtell.cli.flow_target import find_flow
+from flowtell.cli.outcome import settle
+from flowtell.cli.signals import interrupted_by_signals
+from flowtell.decoders import decoder
+from flowtell.engine import due
+from flowtell.engine.assignments import Assignment
+from flowtell.engine.cancellation import cancelled_from_outside, say_asked_to_end
+from flowtell.engine.declarations import declare_flow
+from flowtell.engine.drivers import run_to_end
+from flowtell.engine.failure import failure_of
+from flowtell.engine.flow_runs import FlowRun
+from flowtell.engine.flows import Flow
+from flowtell.engine.serving.ledger import has_claim
+from flowtell.engine.serving.mark import Mark
+from flowtell.engine.serving.run_process import Order
+from flowtell.engine.states import end_of
+from flowtell.events import FlowRunFinished
+from flowtell.ids import new_id
+
+
+def main() -> int:
+    """Run it, if nobody did before. 0 when it completed or was not wanted any more, else as `flowtell run`."""
+    order = decoder(Order)(sys.stdin.buffer.read())
+    with interrupted_by_signals(say_asked_to_end):
+        mark = Mark.take(order.mark)
+        if mark is None:
+            return 0
+        if not has_claim(order.ledger, order.assignment.run):
+            mark.give_back()
+            return 0
+        try:
+            _DueRun(order, mark).run()
+        finally:
+            mark.words.ended = True
+            mark.write()
+    return 0
+
+
+class _DueRun:
+    """From the order to the run's end, which is said whatever happens on the way."""
+
+    def __init__(self, order: Order, mark: Mark) -> None:
+        self._order, self._mark = order, mark
+        self._run: FlowRun | None = None
+
+    def run(self) -> None:
+        try:
+            run = self._run = FlowRun(self._flow(), (), self._order.parameters, self._order.assignment)
+            with cancelled_from_outside():
+                run_to_end(run, run.work.colour)
+        except BaseException as error:
+            if self._run is None or self._run.state == "pending":
+                _say_never_began(self._order.assignment, error)
+            raise
+
+    def _flow(self) -> Flow[..., Any]:
+        due.is_due_run = True
+        sys.path[:] = self._order.entrance.path
+        self._mark.words.writer = _writer_of(bus.open_journal_path())
+        self._mark.write()
+        flow: Flow[..., Any] = find_flow(self._order.entrance.target)
+        declare_flow(flow)
+        return flow
+
+
+def _writer_of(journal: str) -> str:
+    """The journal's name begins with its writer's id."""
+    return journal.rpartition("/")[2].partition("-")[0]
+
+
+def _say_never_began(assignment: Assignment, error: BaseException) -> None:
+    """Its module cannot be imported, or a signal came before: the run ends, rather than staying scheduled for ever."""
+    now = time.time_ns() // 1000
+    bus.emit(
+        FlowRunFinished(
+            id=new_id(now), time=now, run=assignment.run, flow=assignment.flow, deployment=assignment.deployment,
+            due=assignment.due, state=end_of(error), error=failure_of(error),
+        )
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(settle(main))
