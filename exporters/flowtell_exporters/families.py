@@ -1,7 +1,7 @@
-"""Every metric family: name, type, help, labels and buckets, in the order of the page.
+"""Every metric family: name, type, unit, help, labels, buckets and stability, in the order of the page.
 
-The one registry. What is scraped, documented, drawn and alarmed on is named here first. Labels are bounded: never a
-run's id or name.
+The one registry. What is scraped, pushed, documented, drawn and alarmed on is named here first. Labels are bounded:
+never a run's id or name, which travel as exemplars.
 """
 
 from __future__ import annotations
@@ -17,7 +17,22 @@ class Family(NamedTuple):
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
-    """Upper bounds in the family's unit, without +Inf."""
+    """Upper bounds in the family's unit, without +Inf. The configuration may name others."""
+    exemplars: bool = False
+    """Whether OpenMetrics shows the trace of a run beside it."""
+    stability: Literal["stable", "experimental"] = "stable"
+    """A stable family keeps name, type, labels and meaning until the next major version."""
+
+    @property
+    def unit(self) -> str:
+        """The base unit that the name says: seconds, or nothing for a count."""
+        return "seconds" if "_seconds" in self.name else ""
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The names that its samples have."""
+        suffixes = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}.get(self.type, ("",))
+        return tuple(self.name + suffix for suffix in suffixes)
 
 
 DURATION_BUCKETS: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0)
@@ -25,14 +40,21 @@ DURATION_BUCKETS: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 
 
 _FLOW: Final = ("flow", "environment")
 _TASK: Final = ("flow", "task", "environment")
+_CAPACITY: Final = ("kind", "pool", "name")
+_INCIDENT: Final = ("rule", "severity", "environment")
 
-FLOW_RUNS: Final = Family("flowtell_flow_runs_total", "counter", "Flow runs that ended, by end state.", (*_FLOW, "state"))
-TASK_RUNS: Final = Family("flowtell_task_runs_total", "counter", "Task runs that ended, by end state.", (*_TASK, "state"))
+FLOW_RUNS: Final = Family(
+    "flowtell_flow_runs_total", "counter", "Flow runs that ended, by end state.", (*_FLOW, "state"), exemplars=True
+)
+TASK_RUNS: Final = Family(
+    "flowtell_task_runs_total", "counter", "Task runs that ended, by end state.", (*_TASK, "state"), exemplars=True
+)
 DEPLOYMENT_RUNS: Final = Family(
     "flowtell_deployment_runs_total",
     "counter",
     "Flow runs of a deployment that ended, by end state.",
     ("flow", "deployment", "environment", "state"),
+    exemplars=True,
 )
 FLOW_DURATION: Final = Family(
     "flowtell_flow_run_duration_seconds",
@@ -40,6 +62,15 @@ FLOW_DURATION: Final = Family(
     "Time from a flow run's start to its end.",
     _FLOW,
     DURATION_BUCKETS,
+    exemplars=True,
+)
+START_DELAY: Final = Family(
+    "flowtell_flow_run_start_delay_seconds",
+    "histogram",
+    "Time from when a flow run was due to its first start; runs without a due time are not in it.",
+    _FLOW,
+    DURATION_BUCKETS,
+    exemplars=True,
 )
 TASK_DURATION: Final = Family(
     "flowtell_task_run_duration_seconds", "summary", "Time from a task run's start to its end, retries included.", _TASK
@@ -66,6 +97,12 @@ OLDEST_RUNNING: Final = Family(
     "When the oldest run in progress started; absent while none is.",
     _FLOW,
 )
+NEXT_DUE: Final = Family(
+    "flowtell_flow_next_due_timestamp_seconds",
+    "gauge",
+    "When the flow's first run that has not started is due, in the past where it is late; absent while none is.",
+    _FLOW,
+)
 FLOW_INFO: Final = Family(
     "flowtell_flow_info",
     "gauge",
@@ -73,6 +110,42 @@ FLOW_INFO: Final = Family(
     (*_FLOW, "owner", "source", "version"),
 )
 MEASURE: Final = Family("flowtell_measure", "gauge", "Last value that a run stated about itself.", (*_TASK, "name"))
+CAPACITY_LIMIT: Final = Family(
+    "flowtell_capacity_limit",
+    "gauge",
+    "Runs that a pool, queue, worker or limit takes at a time; absent without a bound.",
+    _CAPACITY,
+)
+CAPACITY_USED: Final = Family("flowtell_capacity_used", "gauge", "Runs that hold a slot of it.", _CAPACITY)
+CAPACITY_LAST_SEEN: Final = Family(
+    "flowtell_capacity_last_seen_timestamp_seconds",
+    "gauge",
+    "When it last gave a sign of life, or was last observed.",
+    _CAPACITY,
+)
+MATERIALIZATIONS: Final = Family(
+    "flowtell_asset_materializations_total",
+    "counter",
+    "Materializations of an asset that ended: materialized, cached or failed.",
+    ("asset", "environment", "state"),
+    exemplars=True,
+)
+LAST_MATERIALIZATION: Final = Family(
+    "flowtell_asset_last_materialization_timestamp_seconds",
+    "gauge",
+    "When the asset was last materialized.",
+    ("asset", "environment"),
+)
+INCIDENTS_OPEN: Final = Family("flowtell_incidents_open", "gauge", "Incidents that are open, by kind of rule.", _INCIDENT)
+INCIDENTS: Final = Family(
+    "flowtell_incidents_total", "counter", "Incidents that were opened, by kind of rule.", _INCIDENT, exemplars=True
+)
+NOTIFICATIONS: Final = Family(
+    "flowtell_notifications_total",
+    "counter",
+    "Attempts to tell a channel of an incident: sent, failed and to be tried again, or given up.",
+    ("channel", "outcome"),
+)
 EVENTS: Final = Family(
     "flowtell_events_total", "counter", "Events handled, by type; names of one's own as other.", ("type",)
 )
@@ -95,6 +168,7 @@ PLUGIN_ERRORS: Final = Family(
 PLUGIN_DROPPED: Final = Family(
     "flowtell_plugin_dropped_total", "counter", "What a plugin dropped by its own count.", ("plugin",)
 )
+SOURCE_UP: Final = Family("flowtell_source_up", "gauge", "1 while a source's other side answers, 0 while not.", ("source",))
 EVENTS_DROPPED: Final = Family("flowtell_events_dropped_total", "counter", "Events that no journal took.", ("machine",))
 WRITER_SKEW: Final = Family(
     "flowtell_writer_skew_seconds",
@@ -102,6 +176,7 @@ WRITER_SKEW: Final = Family(
     "Server's clock minus that of the machine's writers, where it is widest; includes the way here.",
     ("machine",),
 )
+LEADER: Final = Family("flowtell_leader", "gauge", "1 where this server leads, 0 where it stands by for another one.")
 BUILD_INFO: Final = Family("flowtell_build_info", "gauge", "Always 1; the running version.", ("version",))
 
 FAMILIES: Final = (
@@ -109,14 +184,24 @@ FAMILIES: Final = (
     TASK_RUNS,
     DEPLOYMENT_RUNS,
     FLOW_DURATION,
+    START_DELAY,
     TASK_DURATION,
     TASK_RETRIES,
     IN_PROGRESS,
     LAST_SUCCESS,
     LAST_COMPLETION,
+    NEXT_DUE,
     OLDEST_RUNNING,
     FLOW_INFO,
     MEASURE,
+    CAPACITY_LIMIT,
+    CAPACITY_USED,
+    CAPACITY_LAST_SEEN,
+    MATERIALIZATIONS,
+    LAST_MATERIALIZATION,
+    INCIDENTS_OPEN,
+    INCIDENTS,
+    NOTIFICATIONS,
     EVENTS,
     CORRECTIONS,
     OVERFLOW,
@@ -124,7 +209,9 @@ FAMILIES: Final = (
     PLUGIN_LAG_SECONDS,
     PLUGIN_ERRORS,
     PLUGIN_DROPPED,
+    SOURCE_UP,
     EVENTS_DROPPED,
     WRITER_SKEW,
+    LEADER,
     BUILD_INFO,
 )

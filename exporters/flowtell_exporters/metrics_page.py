@@ -1,16 +1,12 @@
-"""`/metrics` as an ASGI application: text 0.0.4 or OpenMetrics by what is accepted, gzip where it is."""
+"""A metrics page as an ASGI application: text 0.0.4 or OpenMetrics by what is accepted, gzip where it is."""
 
 from __future__ import annotations
 
 import gzip
 import re
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
-
-from flowtell.plugin import Context
-from flowtell_exporters.exposition import page
-from flowtell_exporters.kept_text import KeptText
-from flowtell_exporters.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -27,8 +23,9 @@ class MetricsPage:
     What serves it is imported at the first request: a reading command opens this plugin too, and serves nothing.
     """
 
-    def __init__(self, context: Context) -> None:
-        self._kept, self._surroundings = KeptText(context.read), Surroundings(context)
+    def __init__(self, text: Callable[[bool], str], *, openmetrics: bool = True) -> None:
+        """`text` makes the page, in OpenMetrics where it is told so; it is called by one thread at a time."""
+        self._text, self._has_openmetrics = text, openmetrics
         self._one_at_a_time = threading.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +49,7 @@ class MetricsPage:
         from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
         from starlette.responses import Response
 
-        openmetrics = prefers_openmetrics(accept)
+        openmetrics = self._has_openmetrics and prefers_openmetrics(accept)
         kind = CONTENT_TYPE_LATEST if openmetrics else CONTENT_TYPE_PLAIN_0_0_4
         headers = {"Content-Type": kind, "Vary": "Accept, Accept-Encoding"}
         body = self.text(openmetrics=openmetrics).encode()
@@ -63,9 +60,7 @@ class MetricsPage:
     def text(self, *, openmetrics: bool = False) -> str:
         """The page as it is committed now."""
         with self._one_at_a_time:
-            self._kept.refresh()
-            texts = {**self._kept.texts(), **self._surroundings.texts()}
-        return page(texts, openmetrics=openmetrics)
+            return self._text(openmetrics)
 
 
 def prefers_openmetrics(accept: str) -> bool:

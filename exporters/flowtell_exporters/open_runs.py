@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from typing import Any, Final
 
 from flowtell.events import Event
@@ -24,10 +25,22 @@ class OpenRuns:
         self._stored: set[str] = set()
         self._touched: set[str] = set()
 
-    def restore(self, row: Any, flow: Flow) -> None:
-        """Take in a run from its row."""
+    def __contains__(self, run: str) -> bool:
+        return run in self._facts
+
+    def trace_of(self, run: str) -> str:
+        """The trace that an open run named at its start; empty where it named none or is not open."""
+        facts = self._facts.get(run)
+        return (facts.trace or "") if facts is not None else ""
+
+    def has_any(self, flow: Flow) -> bool:
+        return flow in self._runs_of
+
+    def restore(self, row: Any, flow: Flow, trace: str | None) -> None:
+        """Take in a run from its row, with the trace that the log's table of runs has for it."""
         facts = self._add(row.run, flow)
         facts.first_seq, facts.state, facts.changed, facts.started = _RESTORED, row.state, row.changed, row.started
+        facts.trace = trace
         self._stored.add(row.run)
 
     def start(self, event: Event, flow: Flow) -> Flow | None:
@@ -56,17 +69,23 @@ class OpenRuns:
         flow = self._flow_of.pop(run, None)
         if flow is not None:
             del self._facts[run]
-            del self._runs_of[flow][run]
+            of_flow = self._runs_of[flow]
+            del of_flow[run]
+            if not of_flow:
+                del self._runs_of[flow]
             self._touched.add(run)
         return flow
 
     def by_state(self, flow: Flow) -> dict[str, int]:
-        return dict(Counter(facts.state for facts in self._runs_of[flow].values()))
+        return dict(Counter(facts.state for facts in self._of(flow)))
 
     def oldest_start(self, flow: Flow) -> int:
         """When the oldest of the flow's open runs started, in µs; 0 while none is open."""
-        starts: list[Any] = [facts.started for facts in self._runs_of[flow].values()]
+        starts: list[Any] = [facts.started for facts in self._of(flow)]
         return min(starts, default=0)
+
+    def _of(self, flow: Flow) -> Iterable[RunFacts]:
+        return self._runs_of[flow].values() if flow in self._runs_of else ()
 
     def changes(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Rows to delete and then rows to insert, for what changed since the last call."""

@@ -1,0 +1,1 @@
+"""OpenTelemetry: traces and logs, made of events and sent over OTLP."""
