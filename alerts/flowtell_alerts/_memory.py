@@ -1,76 +1,143 @@
-"""What is known of all flows, in memory and in the evaluator's tables."""
+"""What is known of all subjects, in memory and in the evaluator's tables."""
 
 from __future__ import annotations
 
-from typing import Final
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
-import msgspec
-from sqlalchemy import select
+from sqlalchemy import Row
 
-from flowtell.events import RuleData
+from flowtell.decoders import decoder
+from flowtell.events import Event
 from flowtell.plugin import Context
 from flowtell_alerts import tables
-from flowtell_alerts._arrivals import FlowKey
-from flowtell_alerts._facts import FlowFacts
+from flowtell_alerts._known import Known
+from flowtell_alerts._pages import every_row
 from flowtell_alerts._replacing import Replacing
-from flowtell_alerts._rows import flow_of, flow_row, span_of, span_row
-from flowtell_alerts._rules import understand
+from flowtell_alerts._rows import as_json
+from flowtell_alerts._subject import FLOW, SubjectKey, kept, runs_of
+from flowtell_alerts.kinds import FACTS
 
-_FLOWS: Final = Replacing(tables.flows)
-_RUNS: Final = Replacing(tables.runs)
+_SUBJECTS: Final = Replacing(tables.subjects)
+_FACTS: Final = Replacing(tables.facts)
 
 
 class Memory:
-    """Facts by flow and environment. `changed` marks what `save` is to write."""
+    """`changed` marks what `save` is to write."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._facts = {(row.flow, row.environment): flow_of(row) for row in context.read(select(tables.flows))}
-        self._changed: set[FlowKey] = set()
-        self._stored: set[str] = set()
-        self._read_runs()
-        self._read_rules()
+        self._known: dict[SubjectKey, Known] = {}
+        self._of_flow: defaultdict[tuple[str, str], list[SubjectKey]] = defaultdict(list)
+        self._told_by: defaultdict[SubjectKey, list[SubjectKey]] = defaultdict(list)
+        self._began: dict[str, SubjectKey] = {}
+        self._changed: dict[SubjectKey, None] = {}
+        for row in every_row(context, tables.subjects):
+            known = self.of(_subject(row))
+            known.source, known.writer, known.is_new = sys.intern(row.source), sys.intern(row.writer), False
+            known.tellers = decoder(tuple[SubjectKey, ...])(row.tellers)
+            self._note_tellers(known)
+        for row in every_row(context, tables.facts):
+            if row.facts in FACTS:
+                self.of(_subject(row)).facts(FACTS[row.facts]).load(row.item, row.data)
+        self._began.update(self._open_runs())
+        everything = [facts for known in self._known.values() for facts in known.all_facts()]
+        self._backfills = {run for facts in everything for run in facts.backfills()}
 
-    def _read_runs(self) -> None:
-        for row in self._context.read(select(tables.runs)):
-            self._facts[row.flow, row.environment].spans[row.run] = span_of(row)
-            self._stored.add(row.run)
+    def _open_runs(self) -> Iterator[tuple[str, SubjectKey]]:
+        for known in self._known.values():
+            for facts in known.all_facts():
+                for run in facts.open_runs():
+                    yield run, known.subject
 
-    def _read_rules(self) -> None:
-        for row in self._context.read(select(tables.rules)):
-            rule = understand(row.flow, row.environment, msgspec.json.decode(row.rule, type=RuleData))
-            self._facts[row.flow, row.environment].rules[row.key] = rule
+    def subjects(self) -> set[SubjectKey]:
+        return set(self._known)
 
-    def keys(self) -> set[FlowKey]:
-        return set(self._facts)
+    def keys_of(self, flow: str, environment: str) -> Sequence[SubjectKey]:
+        """The runs of all deployments of a flow."""
+        return self._of_flow[flow, environment]
 
-    def of(self, key: FlowKey) -> FlowFacts:
-        """What is known of one flow: nothing yet, where it is new."""
-        facts = self._facts.get(key)
-        if facts is None:
-            facts = self._facts[key] = FlowFacts(*key)
-        return facts
+    def told_by(self, runs: SubjectKey) -> Sequence[SubjectKey]:
+        """The subjects that are no flows of which these runs told."""
+        return self._told_by.get(runs, ())
 
-    def changed(self, key: FlowKey) -> None:
-        self._changed.add(key)
+    def runs_of(self, event: Event) -> SubjectKey:
+        """Where the event's run began; a later event of it need not name its deployment."""
+        return self._began.get(event.run) or runs_of(event.flow, event.environment, event.deployment)
+
+    def began(self, run: str) -> SubjectKey | None:
+        """Where an open run began; None where no such run is known."""
+        return self._began.get(run)
+
+    def begins(self, run: str, runs: SubjectKey, *, is_backfill: bool = False) -> None:
+        self._began.setdefault(run, runs)
+        if is_backfill:
+            self._backfills.add(run)
+
+    def ends(self, run: str) -> None:
+        self._began.pop(run, None)
+        self._backfills.discard(run)
+
+    def is_backfill(self, run: str) -> bool:
+        """Whether the run is open and a back-fill has started it."""
+        return run in self._backfills
+
+    def knows(self, key: SubjectKey) -> bool:
+        return key in self._known
+
+    def of(self, key: SubjectKey) -> Known:
+        """What is known of a subject: nothing yet, where it is new."""
+        known = self._known.get(key)
+        if known is None:
+            key = kept(key)
+            known = self._known[key] = Known(key)
+            if key.kind == FLOW:
+                self._of_flow[key.name, key.environment].append(key)
+        return known
+
+    def tell(self, key: SubjectKey, runs: SubjectKey) -> bool:
+        """Remember that these runs told of the subject. Whether that is new."""
+        known = self.of(key)
+        is_new = known.told_by(runs)
+        if is_new:
+            self._note_tellers(known)
+            self.changed(key)
+        return is_new
+
+    def _note_tellers(self, known: Known) -> None:
+        for runs in known.tellers:
+            if known.subject not in self._told_by[runs]:
+                self._told_by[runs].append(known.subject)
+
+    def changed(self, key: SubjectKey) -> None:
+        self._changed[key] = None
 
     def save(self) -> None:
         """Add what changed to the write set."""
-        facts = [self._facts[key] for key in self._changed]
-        self._changed.clear()
-        _FLOWS.write(self._context, [flow_row(known) for known in facts])
-        self._save_runs(facts)
+        changed, self._changed = [self._known[key] for key in self._changed], {}
+        new = [known for known in changed if known.is_new]
+        for known in new:
+            known.is_new = False
+        _SUBJECTS.write(self._context, [_subject_row(known) for known in new])
+        self._save_facts(changed)
 
-    def _save_runs(self, facts: list[FlowFacts]) -> None:
-        """A run that started and ended between two savings is never written."""
-        touched = {run for known in facts for run in known.touched}
-        rows = [span_row(known, known.spans[run]) for known in facts for run in known.touched if run in known.spans]
-        for known in facts:
-            known.touched.clear()
-        gone = touched & self._stored
-        if gone:
-            self._context.write(_RUNS.delete, [{"run": run} for run in gone])
-        if rows:
-            self._context.write(_RUNS.insert, rows)
-        self._stored -= gone
-        self._stored.update(row["run"] for row in rows)
+    def _save_facts(self, changed: Sequence[Known]) -> None:
+        rows = [row for known in changed for row in _fact_rows(known)]
+        _FACTS.write(self._context, [row for row in rows if row["data"] is not None])
+        _FACTS.remove(self._context, [row for row in rows if row["data"] is None])
+
+
+def _subject(row: Row[Any]) -> SubjectKey:
+    return SubjectKey(row.kind, row.name, row.environment, row.deployment)
+
+
+def _subject_row(known: Known) -> dict[str, Any]:
+    return {**known.subject._asdict(), "source": known.source, "writer": known.writer, "tellers": as_json(known.tellers)}
+
+
+def _fact_rows(known: Known) -> Iterator[dict[str, Any]]:
+    for facts in known.all_facts():
+        for item, data in facts.items():
+            yield {**known.subject._asdict(), "facts": facts.name, "item": item, "data": data}

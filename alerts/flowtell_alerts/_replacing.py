@@ -21,5 +21,10 @@ class Replacing:
     def write(self, context: Context, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add both to the write set."""
         if rows:
-            context.write(self.delete, [{name: row[name] for name in self._keys} for row in rows])
+            self.remove(context, rows)
             context.write(self.insert, rows)
+
+    def remove(self, context: Context, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add the DELETE alone, for rows of which the keys are looked at."""
+        if rows:
+            context.write(self.delete, [{name: row[name] for name in self._keys} for row in rows])

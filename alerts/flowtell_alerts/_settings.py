@@ -10,9 +10,19 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from flowtell.decoders import convert
 from flowtell.errors import BadValue, UnknownKey
+from flowtell_alerts._channel_tables import offers_of
+from flowtell_alerts._route import Offer
+from flowtell_alerts.channels.settings import checked_seconds, checked_url
+from flowtell_alerts.channels.terminal import Terminal
+from flowtell_alerts.channels.webhook import Webhook
+from flowtell_alerts.message import Pages
 
 _PLACE: Final = "[plugin.notifications]"
+
+_CHANNELS, _CHANNELS_PATH = "channels", "channels_path"
+"""Put here by the configuration: the tables `[channel.NAME]`, and the file that they stand in."""
 
 
 class Settings(Struct, frozen=True):
@@ -21,15 +31,39 @@ class Settings(Struct, frozen=True):
     terminal: bool = True
     """One line for each message on the server's stderr."""
     webhook: str = ""
-    """Address that each message is POSTed to as JSON; a secret."""
+    """Address that each message is POSTed to as plain JSON; a secret. `[channel.NAME]` with type "webhook" can more."""
     timeout_seconds: float = 5.0
-    """Seconds that one POST may take as a whole."""
+    """Seconds that one POST to `webhook` may take as a whole."""
     url: str = ""
     """Where people find the pages of this server, such as 'https://flowtell.example'; messages then link to the run."""
+    trace_url: str = ""
+    """Where people find a trace, such as 'https://tempo.example/trace/{trace}'."""
+    heartbeat_url: str = ""
+    """Address that is asked each minute while incidents are found and told; a secret. Also `[alerts] heartbeat_url`."""
+    tables: Mapping[str, Mapping[str, Any]] = {}
+    """The `[channel.NAME]` tables."""
+    path: str = ""
+    """The file that they stand in."""
 
     def __repr__(self) -> str:
-        webhook = "********" if self.webhook else ""
-        return f"Settings({self.terminal=}, {webhook=}, {self.timeout_seconds=}, {self.url=})"
+        webhook, heartbeat = ("********" if secret else "" for secret in (self.webhook, self.heartbeat_url))
+        return f"Settings({self.terminal=}, {webhook=}, {self.url=}, {heartbeat=}, channels={sorted(self.tables)})"
+
+    @property
+    def pages(self) -> Pages:
+        return Pages(self.url, self.trace_url)
+
+    @property
+    def channels(self) -> list[Offer]:
+        """The channels that there are.
+
+        Raises:
+            ConfigError: one that cannot be, with file and line.
+        """
+        found = {"terminal": Offer(Terminal)} if self.terminal else {}
+        if self.webhook:
+            found["webhook"] = Offer(lambda: Webhook(self.webhook, self.timeout_seconds))
+        return [*found.values(), *offers_of(self.tables, self.path, taken=found)]
 
 
 def settings_of(given: Mapping[str, Any]) -> Settings:
@@ -39,17 +73,29 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
         UnknownKey: a key that does not exist.
         BadValue: a value of the wrong type or out of range; it is not repeated, as it may be a secret.
     """
-    names = Settings.__struct_fields__
-    for key in given:
+    own = dict(given)
+    tables, path = own.pop(_CHANNELS, {}), own.pop(_CHANNELS_PATH, "")
+    names = [name for name in Settings.__struct_fields__ if name not in ("tables", "path")]
+    for key in own:
         if key not in names:
             close = difflib.get_close_matches(key, names, n=1)
             raise UnknownKey(key, _PLACE, close[0] if close else "")
-    settings = Settings(**{key: _converted(key, value) for key, value in given.items()})
-    if not 0.1 <= settings.timeout_seconds <= 20:
-        raise BadValue("timeout_seconds", _PLACE, "it must lie between 0.1 and 20")
-    if settings.url and urlsplit(settings.url).scheme not in ("http", "https"):
-        raise BadValue("url", _PLACE, "it must begin with https:// or http://")
+    settings = Settings(**{key: _converted(key, value) for key, value in own.items()}, tables=tables, path=path)
+    _check(settings)
     return settings
+
+
+def _check(settings: Settings) -> None:
+    checked_seconds("timeout_seconds", settings.timeout_seconds, _PLACE)
+    if settings.webhook:
+        checked_url("webhook", settings.webhook, _PLACE)
+    if settings.heartbeat_url:
+        checked_url("heartbeat_url", settings.heartbeat_url, "[alerts]")
+    for key in ("url", "trace_url"):
+        if getattr(settings, key) and urlsplit(getattr(settings, key)).scheme not in ("http", "https"):
+            raise BadValue(key, _PLACE, "it must begin with https:// or http://")
+    if settings.trace_url and "{trace}" not in settings.trace_url:
+        raise BadValue("trace_url", _PLACE, "it has no {trace}, in the place of which the trace's id goes")
 
 
 def _converted(key: str, value: Any) -> Any:
@@ -57,7 +103,7 @@ def _converted(key: str, value: Any) -> Any:
     if kind is bool and isinstance(value, str):
         value = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), value)
     try:
-        return msgspec.convert(value, kind, strict=False)
+        return convert(value, kind, strict=False)
     except msgspec.ValidationError:
         word = {bool: "true or false", float: "a number", str: "text"}[kind]
         raise BadValue(key, _PLACE, f"it is not {word}") from None

@@ -26,6 +26,11 @@ class Unread:
         rows = context.read(select(cursors.c.seq).where(cursors.c.plugin == context.name))
         self._seq: int = rows[0].seq if rows else 0
 
+    @property
+    def handled(self) -> int:
+        """Up to where the log was handed over, as far as it has anything for the plugin."""
+        return self._seq
+
     def passed(self, event: Event) -> bool:
         """Take note of an event that was handed over. False for one that was handed over before."""
         if event.seq <= self._seq:

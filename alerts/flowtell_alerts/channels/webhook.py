@@ -1,182 +1,119 @@
-"""The channel `webhook`: POSTs the message as JSON to one address."""
+"""The channel type `webhook`: POSTs each message to one address, as a CloudEvent that is signed where there is a secret.
+
+The plain form, without envelope, is what `[plugin.notifications] webhook` has always sent.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import socket
-import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Struct
 
 from flowtell.errors import BadValue
 from flowtell.events import Receipt
-from flowtell_alerts.channels import ChannelError
+from flowtell.ids import moment_of
+from flowtell_alerts.channels import FOLLOWED, BaseChannel
+from flowtell_alerts.channels._exchange import Exchange
+from flowtell_alerts.channels.settings import checked, checked_seconds, checked_url, place_of
+from flowtell_alerts.channels.signature import signature
 from flowtell_alerts.message import Message
 
-MAX_RETRY_AFTER: Final = 300.0
-"""Seconds that a receiver's Retry-After can put a message off; a larger wish counts as this."""
+FORMATS: Final = ("cloudevents", "plain")
 
-_TRANSIENT: Final = frozenset({408, 425, 429})
+Headers = dict[str, str]
 
 
-class Webhook:
-    """One address. It may hold a secret in its path, so neither errors nor `repr` show more than the host.
+class Keys(Struct, frozen=True):
+    """What `[channel.NAME]` may say."""
 
-    A 2xx answer is success. 5xx, 408, 425 and 429 come again, as do a refused connection and a time-out. Any other
-    answer is permanent, a redirect too: what holds a secret is not followed elsewhere. No answer's body is read.
-    """
+    url: str
+    """Address that each message is POSTed to; a secret."""
+    secret: str = ""
+    """Signs each body, so that the receiver knows whom it is from (`flowtell_alerts.channels.signature`)."""
+    format: str = "cloudevents"
+    updates: bool = False
+    """Whether it is also told when an incident that is open goes on."""
+    timeout_seconds: float = 5.0
 
-    name = "webhook"
 
-    def __init__(self, url: str, timeout: float = 5.0) -> None:
-        self._host = _checked(url).hostname
-        self._url, self._timeout = url, timeout
-        self._line = _Line()
-        # Without urllib's processors for errors and redirects every answer comes back as it is.
-        self._opener = urllib.request.OpenerDirector()
-        for handler in (urllib.request.ProxyHandler(), _Http(self._line), _Https(self._line)):
-            self._opener.add_handler(handler)
+class Webhook(BaseChannel):
+    """`message.id` is the CloudEvent's id and the idempotency key; `message.incident.id` is its subject."""
+
+    def __init__(
+        self, url: str, timeout: float = 5.0, *, name: str = "webhook", format: str = "plain", secret: str = "",
+        updates: bool = False, now: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self.name, self._plain, self._secret, self._now = name, format == "plain", secret, now
+        self.tells = FOLLOWED if updates else FOLLOWED - {"updated"}
+        if self._plain and not updates:
+            self.tells = FOLLOWED - {"updated", "acknowledged"}
+        self.bound_seconds = timeout
+        self._host = urlsplit(url).hostname
+        self._exchange = Exchange(name, url, timeout)
 
     def __repr__(self) -> str:
         return f"Webhook({self._host})"
 
     def send(self, message: Message) -> Receipt:
-        request = urllib.request.Request(  # noqa: S310  # the scheme was checked
-            self._url,
-            data=msgspec.json.encode(message),
-            method="POST",
-            headers={"Content-Type": "application/json", "Idempotency-Key": message.id, "User-Agent": "flowtell"},
-        )
-        with self._line.cut_after(self._timeout), self._answer(request) as answer:
-            self._judge(answer.status, answer.headers.get("Retry-After", ""))
+        body = plain(message) if self._plain else cloud_event(message)
+        headers = {"Content-Type": "application/json" if self._plain else "application/cloudevents+json; charset=utf-8"}
+        if self._secret:
+            headers |= signature(self._secret, message.id, int(self._now()), body)
+        self._exchange.post(body, headers | {"Idempotency-Key": message.id})
         return Receipt()
 
-    @contextlib.contextmanager
-    def _answer(self, request: urllib.request.Request) -> Iterator[Any]:
-        try:
-            answer = self._opener.open(request, timeout=self._timeout)
-        except (OSError, http.client.HTTPException) as error:
-            raise ChannelError(self.name, f"{self._host} {_problem(error)}", permanent=False) from None
-        with answer:
-            if self._line.was_cut:  # what had come so far may look like a whole answer
-                raise ChannelError(self.name, f"{self._host} did not answer in time", permanent=False)
-            yield answer
-
-    def _judge(self, status: int, retry_after: str) -> None:
-        if 200 <= status < 300:
-            return
-        transient = status >= 500 or status in _TRANSIENT
-        wait = seconds_of(retry_after, time.time()) if transient else 0.0
-        raise ChannelError(self.name, f"{self._host} answered {status}", permanent=not transient, retry_after=wait)
-
     def close(self) -> None:
-        self._opener.close()
+        self._exchange.close()
 
 
-def _checked(url: str) -> SplitResult:
-    """The address, if it is one that can be posted to. The error does not repeat it."""
-    key, place = "webhook", "[plugin.notifications]"
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise BadValue(key, place, "it is no URL") from None
-    if parts.scheme not in ("http", "https"):
-        raise BadValue(key, place, "it must begin with https:// or http://")
-    if not parts.hostname or not url.isascii() or not url.isprintable() or " " in url:
-        raise BadValue(key, place, "it has no host, or characters that a URL cannot have")
-    if parts.username is not None:
-        raise BadValue(key, place, "a user and password before the host are not sent; put a token into the path")
-    return parts
+def create(name: str, settings: Mapping[str, Any]) -> Webhook:
+    """The factory that the entry point names."""
+    keys, place = checked(name, settings, Keys, secrets=("url", "secret")), place_of(name)
+    checked_url("url", keys.url, place)
+    checked_seconds("timeout_seconds", keys.timeout_seconds, place)
+    if keys.format not in FORMATS:
+        raise BadValue("format", place, f"it is none of {', '.join(FORMATS)}")
+    return Webhook(keys.url, keys.timeout_seconds, name=name, format=keys.format, secret=keys.secret, updates=keys.updates)
 
 
-def _problem(error: Exception) -> str:
-    """What went wrong in words that hold no address."""
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(cause, TimeoutError):
-        return "did not answer in time"
-    if isinstance(cause, ConnectionRefusedError):
-        return "refused the connection"
-    return f"cannot be reached ({type(cause).__name__})"
+# --- bodies ---------------------------------------------------------------------------------------------------------
 
 
-def seconds_of(retry_after: str, now: float) -> float:
-    """A Retry-After in seconds or as an HTTP date (RFC 9110, 10.2.3), between 0 and five minutes; 0 for nonsense."""
-    try:
-        wait = float(retry_after) if retry_after.strip().isdecimal() else _until(retry_after, now)
-    except (ValueError, OverflowError):
-        return 0.0
-    return min(max(wait, 0.0), MAX_RETRY_AFTER)
+def plain(message: Message) -> bytes:
+    """The message alone: id, kind, incident and url."""
+    shown: dict[str, Any] = {"id": message.id, "kind": message.kind, "incident": message.incident, "url": message.url}
+    if message.digest is not None:
+        shown["digest"] = message.digest
+    return msgspec.json.encode(shown)
 
 
-def _until(date: str, now: float) -> float:
-    moment = parsedate_to_datetime(date)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+def cloud_event(message: Message) -> bytes:
+    """CloudEvents 1.0, JSON event format, structured mode: https://github.com/cloudevents/spec, `json-format.md`."""
+    told = msgspec.to_builtins(message)
+    del told["before"]
+    moment = datetime.fromtimestamp(_moment(message) / 1e6, UTC)
+    return msgspec.json.encode(
+        {
+            "specversion": "1.0",
+            "id": message.id,
+            "source": "/flowtell/notifications",
+            "type": f"flowtell.incident.{message.kind}",
+            "subject": message.incident.id,
+            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "datacontenttype": "application/json",
+            "data": told,
+        }
+    )
 
 
-# --- a bound on the whole exchange --------------------------------------------------------------------------------
+def _moment(message: Message) -> int:
+    """When what it tells of happened: the moment in its id, or the incident's."""
+    return moment_of(message.id) or min(max(message.incident.since, 0), 253_402_300_799_000_000)
 
 
-class _Line:
-    """The socket in use. urllib's time-out starts anew with each byte, so a slow drip is cut from outside."""
-
-    def __init__(self) -> None:
-        self.socket: socket.socket | None = None
-        self.was_cut = False
-
-    @contextlib.contextmanager
-    def cut_after(self, seconds: float) -> Iterator[None]:
-        self.was_cut = False
-        timer = threading.Timer(seconds, self._cut)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-            timer.join()
-            self.socket = None
-
-    def _cut(self) -> None:
-        self.was_cut = True
-        if self.socket is not None:
-            with contextlib.suppress(OSError):
-                self.socket.shutdown(socket.SHUT_RDWR)
-
-
-class _Http(urllib.request.HTTPHandler):
-    def __init__(self, line: _Line) -> None:
-        super().__init__()
-        self._watched = line
-
-    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_watched(http.client.HTTPConnection, self._watched), request)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, line: _Line) -> None:
-        super().__init__()
-        self._watched = line
-
-    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_watched(http.client.HTTPSConnection, self._watched), request)
-
-
-def _watched(connection: type[http.client.HTTPConnection], line: _Line) -> Any:
-    """The connection's class, its socket shown to `line` as soon as there is one."""
-
-    class Watched(connection):  # type: ignore[valid-type, misc]  # a class that was passed in
-        def connect(self) -> None:
-            super().connect()
-            line.socket = self.sock
-
-    return Watched
+__all__ = ["FORMATS", "Keys", "Webhook", "cloud_event", "create", "plain"]
