@@ -1,1 +1,1 @@
-"""Asset lineage for flowtell: the asset graph, OpenLineage out and in."""
+"""Asset lineage for flowtell: the asset graph and its questions, and OpenLineage events received."""

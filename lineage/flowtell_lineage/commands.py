@@ -9,10 +9,13 @@ from cyclopts import App, Parameter
 from flowtell.cli import cells
 from flowtell.cli.options import Json
 from flowtell.cli.session import Session, open_session
-from flowtell_lineage.reading import Asset, Graph, get_asset, neighbourhood, whole_graph
+from flowtell_lineage.asking import COMMANDS
+from flowtell_lineage.reading import Asset, Graph, get_asset, surroundings, whole_graph
 from flowtell_lineage.tree import Node, downwards, made_of, used_by
 
 app = App(name="lineage", help="Look at the asset graph.")
+for _command in COMMANDS:
+    app.command(_command)
 
 EMPTY = (
     "No assets yet. Mark the task that makes data: @materialize('s3://bucket/key') instead of @task, "
@@ -35,7 +38,7 @@ def show(
     known stands alone in the second place, so that the second place names them all.
     """
     with open_session(json=json) as session:
-        graph = neighbourhood(session.read, asset) if asset else whole_graph(session.read)
+        graph = surroundings(session.read, asset) if asset else whole_graph(session.read)
         if json:
             session.print_json(graph)
         elif not session.rich:

@@ -9,9 +9,8 @@ from rich.tree import Tree
 
 from flowtell.cli import cells
 from flowtell_lineage.reading import Asset, Materialization
+from flowtell_lineage.signs import sign
 from flowtell_lineage.tree import Node
-
-_MADE = {"materialized": ("✔", "green"), "cached": ("✔", "green")}
 
 
 def drawn(root: Node, assets: Mapping[str, Asset]) -> Tree:
@@ -38,8 +37,8 @@ def label(node: Node, assets: Mapping[str, Asset]) -> Text:
 
 def outcome(latest: Materialization, asset: Asset) -> Text:
     """Sign and state of the latest attempt, when it was, and how many rows the data has that is there."""
-    sign, style = _MADE.get(latest.state) or cells.STATES.get(latest.state, ("?", ""))
-    text = Text.assemble("  ", (f"{sign} {latest.state.replace('_', ' ')}", style))
+    mark, style = sign(latest.state)
+    text = Text.assemble("  ", (f"{mark} {latest.state.replace('_', ' ')}", style))
     text.append(f"  {cells.moment(latest.time).shown}", "dim")
     if asset.made and asset.made.rows is not None:
         text.append(f"  {asset.made.rows:,} rows", "dim")

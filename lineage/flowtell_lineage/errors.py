@@ -20,3 +20,23 @@ class AssetNotFound(LineageError):
         self.wanted, self.suggestion = wanted, suggestion
         hint = f"Did you mean '{suggestion}'?" if suggestion else "'flowtell lineage show' lists every asset."
         super().__init__(f"Asset '{wanted}' not found: no run has named it. {hint}")
+
+
+class BadMoment(LineageError):
+    """A moment that nobody can read."""
+
+    code = "FT2500"
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(f"'{text}' is no moment: write 2026-11-20, 2026-11-20T08:00, or 7d for seven days ago")
+
+
+class BadContract(LineageError):
+    """A contract file that cannot be used."""
+
+    code = "FT2501"
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(f"{path} is no lineage contract: {problem}")

@@ -6,24 +6,27 @@ removed asset is not shown until a run names it again; its edges stay.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from functools import partial
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, Table, select
+from sqlalchemy import ColumnElement, Row, Select, func, select
 
-from flowtell.events import Failure
+from flowtell.decoders import decoder
+from flowtell.events import Column, Failure, UpstreamAsset
 from flowtell.store.tables import cursors
 from flowtell_lineage.errors import AssetNotFound
+from flowtell_lineage.graph import ALONE, REMOVED
+from flowtell_lineage.identity import number
+from flowtell_lineage.spelling import canonical
 from flowtell_lineage.tables import assets as asset_table
 from flowtell_lineage.tables import edges as edge_table
-from flowtell_lineage.tables import materializations as outcome_table
-
-Read = Callable[[Select[Any]], Sequence[Row[Any]]]
-"""Runs one SELECT: a session's, a store's or a plugin context's `read`."""
+from flowtell_lineage.tables import outcomes as outcome_table
+from flowtell_lineage.tables import sightings
+from flowtell_lineage.walk import NOW, Direction, Pair, Read, View, Walk, in_place
 
 LARGEST: Final = 10_000
 """Assets that one answer holds at most."""
@@ -57,6 +60,9 @@ class Materialization(_Record, frozen=True):
     metadata: dict[str, Any] = {}
     unfollowed: tuple[str, ...] = ()
     """Arguments that held data of which nobody knows where it came from: the edges may not be all."""
+    columns: tuple[Column, ...] = ()
+    upstream: tuple[UpstreamAsset, ...] = ()
+    """Of what it was made, where that was stated with a version or partition."""
     error: Failure | None = None
 
 
@@ -97,6 +103,39 @@ class Edge(_Record, frozen=True):
     """By how many events."""
 
 
+class Node(_Record, frozen=True):
+    """An asset in a picture."""
+
+    key: str
+    name: str = ""
+    kind: str = ""
+    owners: tuple[str, ...] = ()
+    state: str = ""
+    materialized: int | None = None
+    """When the data was made that is there now."""
+    distance: int = 0
+    """Steps from the middle; upstream is negative."""
+    hidden_up: int = 0
+    """Neighbours upstream that are not in the picture."""
+    hidden_down: int = 0
+
+
+class Link(_Record, frozen=True):
+    """An asset is made of another, by all the evidence there is."""
+
+    upstream: str
+    downstream: str
+    evidences: tuple[str, ...] = ()
+
+
+class Neighbourhood(_Record, frozen=True):
+    """Assets around one. `whole` is false where `limit` left some out."""
+
+    nodes: tuple[Node, ...] = ()
+    edges: tuple[Link, ...] = ()
+    whole: bool = True
+
+
 class Graph(_Record, frozen=True):
     """Assets and the edges between them. `whole` is false where there is more than an answer holds."""
 
@@ -113,80 +152,221 @@ def assets(read: Read, *, text: str = "", limit: int = LARGEST) -> list[Asset]:
     return _with_outcomes(read, _rows(read, wanted))
 
 
-def get_asset(read: Read, asset: str) -> Asset:
-    """The asset with this key.
+def get_asset(read: Read, asset: str, view: View = NOW) -> Asset:
+    """The asset with this key, or this alias.
 
     Raises:
-        AssetNotFound: there is none; the closest key is named.
+        AssetNotFound: there is none in the view; the closest key is named.
     """
-    found = _assets_named(read, [asset]) if _has_run(read) else []
+    found = []
+    if _has_run(read):
+        walk = Walk(read, view)
+        found = assets_by_id(walk, {walk.id_of(asset)})
     if not found:
         raise AssetNotFound(asset, _closest(read, asset))
     return found[0]
 
 
-def whole_graph(read: Read, *, limit: int = LARGEST) -> Graph:
-    """Every asset and every edge between them."""
-    found = assets(read, limit=limit + 1)
+def whole_graph(read: Read, *, limit: int = LARGEST, view: View = NOW) -> Graph:
+    """Every asset and every edge between them. Of a run, what it touched."""
+    if not _has_run(read):
+        return Graph()
+    walk = Walk(read, view)
+    ids = {walk.canonical(row[0]) for row in read(_present(view).limit(limit + 1))}
+    found = sorted(assets_by_id(walk, ids), key=_key)
     kept = found[:limit]
-    keys = [asset.asset for asset in kept]
-    return Graph(assets=tuple(kept), edges=tuple(_edges_among(read, keys)), whole=len(found) <= limit)
+    known = {number(asset.asset) for asset in kept}
+    pairs = [pair for pair in walk.step(known, "up") if pair[0] in known]
+    return Graph(assets=tuple(kept), edges=tuple(edges_between(walk, pairs)), whole=len(ids) <= limit)
 
 
-def neighbourhood(
-    read: Read, asset: str, *, upstream: int = LARGEST, downstream: int = LARGEST, limit: int = LARGEST
+def surroundings(
+    read: Read, asset: str, *, upstream: int = LARGEST, downstream: int = LARGEST, limit: int = LARGEST, view: View = NOW
 ) -> Graph:
     """What the asset is made of, `upstream` steps far, and what is made of it, `downstream` steps far.
 
     Raises:
         AssetNotFound: there is no such asset.
     """
-    get_asset(read, asset)
-    above, above_whole = _reach(partial(_edges_by, read, edge_table.c.downstream), _upstream, asset, upstream, limit)
-    below, below_whole = _reach(partial(_edges_by, read, edge_table.c.upstream), _downstream, asset, downstream, limit)
-    edges = tuple({(edge.downstream, edge.upstream, edge.evidence): edge for edge in (*above, *below)}.values())
-    keys = {asset, *(edge.upstream for edge in edges), *(edge.downstream for edge in edges)}
-    return Graph(assets=tuple(_assets_named(read, keys)), edges=edges, whole=above_whole and below_whole)
+    get_asset(read, asset, view)
+    walk = Walk(read, view)
+    start = walk.id_of(asset)
+    above, above_whole = _reach(walk, start, "up", upstream, limit)
+    below, below_whole = _reach(walk, start, "down", downstream, limit)
+    pairs = [*dict.fromkeys((*above, *below))]
+    ids = {start}.union(*pairs)
+    found = tuple(sorted(assets_by_id(walk, ids), key=_key))
+    return Graph(assets=found, edges=tuple(edges_between(walk, pairs)), whole=above_whole and below_whole)
+
+
+def neighbourhood(read: Read, key: str, up: int = 1, down: int = 1, *, limit: int = 200, view: View = NOW) -> Neighbourhood:
+    """At most `limit` assets around one, the nearest first, and how many neighbours each has that are not shown.
+
+    Raises:
+        AssetNotFound: there is no such asset.
+    """
+    if not _has_run(read):
+        raise AssetNotFound(key)
+    walk = Walk(read, view)
+    start = walk.id_of(key)
+    shown = {start: 0}
+    levels = [(walk.levels(start, "up", steps=up), -1), (walk.levels(start, "down", steps=down), 1)]
+    whole = _take_in_turn(shown, levels, limit)
+    above, below = list(walk.step(shown, "up")), list(walk.step(shown, "down"))
+    hidden_up = Counter(pair[1] for pair in above if pair[0] not in shown)
+    hidden_down = Counter(pair[0] for pair in below if pair[1] not in shown)
+    nodes = {
+        at: msgspec.structs.replace(node, distance=shown[at], hidden_up=hidden_up[at], hidden_down=hidden_down[at])
+        for at, node in _nodes(walk, shown)
+    }
+    if start not in nodes:
+        raise AssetNotFound(key, _closest(read, key))
+    keys = {at: node.key for at, node in nodes.items()}
+    edges = edges_between(walk, [pair for pair in above if keys.keys() >= set(pair)], keys)
+    return Neighbourhood(nodes=tuple(sorted(nodes.values(), key=_node_key)), edges=tuple(_joined(edges)), whole=whole)
 
 
 def materializations(read: Read, asset: str = "", *, limit: int = 100) -> list[Materialization]:
     """How attempts to make the asset, or any, ended; the latest first."""
     wanted = select(outcome_table).order_by(outcome_table.c.time.desc(), outcome_table.c.id.desc()).limit(limit)
     if asset:
-        wanted = wanted.where(outcome_table.c.asset == asset)
+        wanted = wanted.where(outcome_table.c.asset == canonical(asset))
     return [_materialization(row) for row in _rows(read, wanted)]
 
 
 # --- walking ------------------------------------------------------------------------------------------------------
 
 
-_upstream: Final = attrgetter("upstream")
-_downstream: Final = attrgetter("downstream")
+_key: Final = attrgetter("asset")
+_node_key: Final = attrgetter("key")
 
 
-def _reach(
-    step: Callable[[Iterable[str]], list[Edge]], far: Callable[[Edge], str], asset: str, steps: int, limit: int
-) -> tuple[list[Edge], bool]:
-    """Edges met on the way from `asset`, `steps` far, and whether they are all."""
-    met: list[Edge] = []
-    seen = border = {asset}
+def _reach(walk: Walk, start: int, direction: Direction, steps: int, limit: int) -> tuple[list[Pair], bool]:
+    """Edges met on the way from `start`, `steps` far, and whether they are all."""
+    met: list[Pair] = []
+    seen = border = {start}
     for _ in range(steps):
-        edges = step(border)
-        met += edges
-        border = {far(edge) for edge in edges} - seen
+        found = list(walk.step(border, direction))
+        met += found
+        border = {pair[0 if direction == "up" else 1] for pair in found} - seen
         seen = seen | border
         if not border or len(seen) > limit:
             break
     return met, len(seen) <= limit
 
 
-def _edges_by(read: Read, column: ColumnElement[str], keys: Iterable[str]) -> list[Edge]:
-    return [_edge(row) for row in _by_keys(read, edge_table, column, keys)]
+def _take_in_turn(shown: dict[int, int], levels: list[tuple[Iterator[set[int]], int]], limit: int) -> bool:
+    """Put level after level into `shown` with its distance, upstream negative, and tell whether there was room for all."""
+    distance = 0
+    while levels:
+        distance += 1
+        for turn in list(levels):
+            level = next(turn[0], None)
+            if level is None:
+                levels.remove(turn)
+                continue
+            new = sorted(level - shown.keys())
+            shown.update(dict.fromkeys(new[: max(0, limit - len(shown))], distance * turn[1]))
+            if new and new[-1] not in shown:
+                return False
+    return True
 
 
-def _edges_among(read: Read, keys: Iterable[str]) -> list[Edge]:
-    known = set(keys)
-    return [edge for edge in _edges_by(read, edge_table.c.downstream, known) if edge.upstream in known]
+def _nodes(walk: Walk, ids: Collection[int]) -> Iterator[tuple[int, Node]]:
+    """Numbers and what is drawn of them."""
+    if walk.view.as_of is not None:
+        yield from ((number(asset.asset), _node(asset)) for asset in assets_by_id(walk, ids))
+        return
+    told = asset_table.c
+    wanted = select(told.id, told.asset, told.name, told.kind, told.owners, told.state, told.materialized)
+    for row in walk.in_parts(wanted.where(_is_there()), told.id, ids):
+        owners = _parsed(row.owners, tuple[str, ...])
+        made = row.materialized or None
+        node = Node(key=row.asset, name=row.name, kind=row.kind, owners=owners, state=row.state, materialized=made)
+        yield row.id, node
+
+
+def _node(asset: Asset) -> Node:
+    return Node(
+        key=asset.asset,
+        name=asset.name,
+        kind=asset.kind,
+        owners=asset.owners,
+        state=asset.state,
+        materialized=asset.made.time if asset.made else None,
+    )
+
+
+def _joined(edges: Iterable[Edge]) -> Iterator[Link]:
+    """Each pair once, with all its evidence."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for edge in edges:
+        found.setdefault((edge.upstream, edge.downstream), []).append(edge.evidence)
+    for (upstream, downstream), evidences in sorted(found.items()):
+        yield Link(upstream=upstream, downstream=downstream, evidences=tuple(sorted(set(evidences))))
+
+
+def edges_between(walk: Walk, pairs: Iterable[Pair], keys: Mapping[int, str] | None = None) -> list[Edge]:
+    """The pairs with evidence, by keys, which are read where they are not known."""
+    wanted = set(pairs)
+    keys = keys or keys_of(walk.read, {asset for pair in wanted for asset in pair})
+    found = []
+    for row in _evidence_of(walk, wanted):
+        up, down = walk.canonical(row.upstream), walk.canonical(row.downstream)
+        cut = walk.is_cut(row.upstream, row.last_seen) or walk.is_cut(row.downstream, row.last_seen)
+        if (up, down) in wanted and not cut:
+            found.append(Edge(**{**row._mapping, "upstream": keys[up], "downstream": keys[down]}))
+    return sorted(found, key=lambda edge: (edge.downstream, edge.upstream, edge.evidence))
+
+
+def _evidence_of(walk: Walk, pairs: Collection[Pair]) -> Iterator[Any]:
+    """Rows of the pairs, and of others with their downstreams."""
+    starts = {member for up, _ in pairs for member in walk.members(up)}
+    ends = {member for _, down in pairs for member in walk.members(down)}
+    evidence = _evidence(walk.view)
+    columns = evidence.selected_columns
+    if len(starts) <= _KEYS_A_QUERY:
+        evidence = evidence.where(columns.upstream.in_(in_place(starts)))
+    return walk.in_parts(evidence, columns.downstream, ends)
+
+
+def _evidence(view: View) -> Select[Any]:
+    """Rows of edges with their evidence, as the view has them."""
+    if view == NOW or view == View(mode="latest"):
+        return select(edge_table)
+    stated = sightings.c
+    wanted = (
+        select(
+            stated.upstream,
+            stated.downstream,
+            stated.evidence,
+            func.min(stated.time).label("first_seen"),
+            func.max(stated.time).label("last_seen"),
+            func.max(stated.run).label("last_run"),
+            func.count().label("seen"),
+        )
+        .where(stated.upstream != ALONE)
+        .group_by(stated.upstream, stated.downstream, stated.evidence)
+    )
+    if view.mode == "run":
+        return wanted.where(stated.run == view.run)
+    return wanted if view.as_of is None else wanted.where(stated.time <= view.as_of)
+
+
+def keys_of(read: Read, ids: Iterable[int]) -> dict[int, str]:
+    """Keys by number."""
+    wanted = select(asset_table.c.id, asset_table.c.asset)
+    return {row.id: row.asset for row in _by_keys(read, wanted, asset_table.c.id, ids)}
+
+
+def _present(view: View) -> Select[Any]:
+    """Numbers of the assets that are there."""
+    if view.mode != "run" and view.as_of is None:
+        return select(asset_table.c.id).where(_is_there()).order_by(asset_table.c.asset)
+    told = sightings.c.run == view.run if view.mode == "run" else sightings.c.time <= view.as_of
+    ends = select(sightings.c.downstream.label("id")).where(told, sightings.c.evidence != REMOVED)
+    starts = select(sightings.c.upstream).where(told, sightings.c.upstream != ALONE)
+    return select(ends.union(starts).subquery().c.id)
 
 
 def _closest(read: Read, asset: str) -> str:
@@ -211,26 +391,55 @@ def _is_there() -> ColumnElement[bool]:
     return asset_table.c.removed < asset_table.c.last_seen
 
 
-def _assets_named(read: Read, keys: Iterable[str]) -> list[Asset]:
-    return _with_outcomes(read, _by_keys(read, asset_table, asset_table.c.asset, keys, _is_there()))
+def assets_by_id(walk: Walk, ids: Iterable[int]) -> list[Asset]:
+    """The assets with these numbers that are there in the walk's view."""
+    rows = _by_keys(walk.read, select(asset_table), asset_table.c.id, ids)
+    if walk.view.as_of is None:
+        there = [row for row in rows if row.removed < row.last_seen or walk.view.mode == "run"]
+        return _with_outcomes(walk.read, there)
+    last = _last_seen(walk, {row.id for row in rows})
+    there = [row for row in rows if row.id in last and not walk.is_cut(row.id, last[row.id])]
+    return [_as_it_was(walk, row) for row in there]
+
+
+def _last_seen(walk: Walk, ids: Iterable[int]) -> dict[int, int]:
+    """When each was named last in the view, by itself or as another's upstream."""
+    found: dict[int, int] = {}
+    for end in (sightings.c.downstream, sightings.c.upstream):
+        seen = select(end.label("id"), func.max(sightings.c.time).label("time")).group_by(end)
+        seen = seen.where(walk.until(sightings.c.time), sightings.c.evidence != REMOVED)
+        for row in _by_keys(walk.read, seen, end, ids):
+            found[row.id] = max(found.get(row.id, 0), row.time)
+    return found
+
+
+def _as_it_was(walk: Walk, row: Row[Any]) -> Asset:
+    """With the outcomes up to the view's moment. Its description is today's."""
+    past = select(outcome_table).where(outcome_table.c.asset == row.asset, walk.until(outcome_table.c.time))
+    newest = past.order_by(outcome_table.c.time.desc(), outcome_table.c.id.desc()).limit(1)
+    latest, made = walk.read(newest), walk.read(newest.where(outcome_table.c.state == "materialized"))
+    outcomes = {one.id: _materialization(one) for one in (*latest, *made)}
+    asset = _asset(row, outcomes)
+    return msgspec.structs.replace(
+        asset,
+        latest=outcomes[latest[0].id] if latest else None,
+        made=outcomes[made[0].id] if made else None,
+    )
 
 
 def _with_outcomes(read: Read, rows: Iterable[Row[Any]]) -> list[Asset]:
     rows = list(rows)
     wanted = {row.outcome for row in rows}.union(row.materialization for row in rows)
-    found = _by_keys(read, outcome_table, outcome_table.c.id, wanted)
+    found = _by_keys(read, select(outcome_table), outcome_table.c.id, wanted)
     outcomes = {row.id: _materialization(row) for row in found}
     return [_asset(row, outcomes) for row in rows]
 
 
-def _by_keys(
-    read: Read, table: Table, column: ColumnElement[str], keys: Iterable[str], *only: ColumnElement[bool]
-) -> list[Row[Any]]:
-    parts = _parts(sorted(keys))
-    return [row for part in parts for row in read(select(table).where(column.in_(part), *only).order_by(column))]
+def _by_keys(read: Read, wanted: Select[Any], column: ColumnElement[Any], keys: Iterable[Any]) -> list[Row[Any]]:
+    return [row for part in _parts(sorted(keys)) for row in read(wanted.where(column.in_(part)))]
 
 
-def _parts(keys: Iterable[str]) -> Iterator[list[str]]:
+def _parts(keys: Iterable[Any]) -> Iterator[list[Any]]:
     """Keys in numbers that every store takes in one query."""
     wanted = list(keys)
     for start in range(0, len(wanted), _KEYS_A_QUERY):
@@ -254,14 +463,12 @@ def _asset(row: Row[Any], outcomes: dict[str, Materialization]) -> Asset:
     )
 
 
-def _edge(row: Row[Any]) -> Edge:
-    return Edge(**row._mapping)
-
-
 def _materialization(row: Row[Any]) -> Materialization:
     parsed = {
         "metadata": _parsed(row.metadata, dict[str, Any]),
         "unfollowed": _parsed(row.unfollowed, tuple[str, ...]),
+        "columns": _parsed(row.columns, tuple[Column, ...]),
+        "upstream": _parsed(row.upstream, tuple[UpstreamAsset, ...]),
         "error": _parsed(row.error, Failure) if row.error else None,
     }
     return Materialization(**{**row._mapping, **parsed})
@@ -271,19 +478,29 @@ T = TypeVar("T")
 
 
 def _parsed(text: str, kind: type[T]) -> T:
-    return msgspec.json.decode(text, type=kind)
+    return decoder(kind)(text)
 
 
 __all__ = [
     "LARGEST",
+    "NOW",
     "Asset",
     "Edge",
     "Graph",
+    "Link",
     "Materialization",
+    "Neighbourhood",
+    "Node",
     "Read",
+    "View",
+    "Walk",
     "assets",
+    "assets_by_id",
+    "edges_between",
     "get_asset",
+    "keys_of",
     "materializations",
     "neighbourhood",
+    "surroundings",
     "whole_graph",
 ]

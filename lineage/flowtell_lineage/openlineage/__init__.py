@@ -1,0 +1,1 @@
+"""OpenLineage: what others send in, and what is sent out."""

@@ -1,0 +1,1 @@
+"""OpenLineage in: documents become events like any other, written into a journal before they are answered."""
