@@ -30,6 +30,20 @@ class Answers:
         self._pulse = pulse
         self._known: dict[Hashable, _Answer] = {}
 
+    @property
+    def seq(self) -> int:
+        """How far the log is: what is found now is at least as new."""
+        return self._pulse.seq
+
+    @property
+    def ended(self) -> bool:
+        """There will be no news: the server goes down."""
+        return self._pulse.ended
+
+    async def beyond(self, seq: int, seconds: float) -> int:
+        """How far the log is, as soon as it is beyond `seq`, or after `seconds`."""
+        return await self._pulse.beyond(seq, seconds)
+
     async def to(self, question: Hashable, find: Callable[[], _T]) -> _T:
         """What `find` returns, called on a thread; or what it returned to whoever asked the same since the log moved."""
         known = self._known.get(question)

@@ -4,30 +4,67 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, html, set_props
+from dash.exceptions import PreventUpdate
 from fastapi import FastAPI
 
-from flowtell_dashboard import overview, pieces, run_page
+from flowtell_dashboard import health, overview, pieces, run_page
+from flowtell_dashboard.alerts import incident_page
+from flowtell_dashboard.alerts import page as alerts
 from flowtell_dashboard.answers import Answers
+from flowtell_dashboard.export.routes import add_export
+from flowtell_dashboard.filling import HREF, PATH, PULSE, SEARCH, Filling, fill
 from flowtell_dashboard.filters import RunFilter
+from flowtell_dashboard.flows import flow_page
+from flowtell_dashboard.flows import page as flows
+from flowtell_dashboard.flows.summary import summaries
 from flowtell_dashboard.policy import PAGES, Pages
 from flowtell_dashboard.pulse import REST_SECONDS, Pulse
+from flowtell_dashboard.settings import Settings
 from flowtell_dashboard.shell import TITLE, index_string, shell
+from flowtell_dashboard.stage import StagedDash, as_html
+from flowtell_dashboard.timeline import page as timeline
+from flowtell_dashboard.timeline.index import Index
+from flowtell_dashboard.timeline.routes import add_routes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from flowtell.store.reading import Read
 
 _LOGGER: Final = logging.getLogger("flowtell.plugin.dashboard")
+
+_PLAIN: Final = Settings()
 
 BEAT_SECONDS: Final = 4.0
 """A page hears from the server at least this often, and calls itself stale after ten seconds of silence."""
 
 
-def build(read: Read, pulse: Pulse, clock: Callable[[], int], logger: logging.Logger = _LOGGER) -> Pages:
+TIMELINE_SECONDS: Final = 2.0
+"""How often Dash tells a page that is told of news by its own line."""
+
+_LAYOUTS: Final[dict[str, Callable[[], Any]]] = {
+    "/timeline": timeline.layout,
+    "/flows": flows.layout,
+    "/flow": flow_page.layout,
+    "/alerts": alerts.layout,
+    "/health": health.layout,
+}
+"""Pages with an address of their own and nothing in it."""
+
+
+def build(
+    read: Read,
+    pulse: Pulse,
+    clock: Callable[[], int],
+    logger: logging.Logger = _LOGGER,
+    *,
+    index: Index | None = None,
+    around: health.Asked | None = None,
+    settings: Settings = _PLAIN,
+) -> Pages:
     """The pages as an ASGI application. Dash keeps the last app made in a global: one a process.
 
     Args:
@@ -35,13 +72,21 @@ def build(read: Read, pulse: Pulse, clock: Callable[[], int], logger: logging.Lo
         pulse: says when the log has moved.
         clock: now, in µs.
         logger: hears of a page that could not be filled, which Dash itself says to nobody.
+        index: of the runs, which whoever has it tells of changes; by default one that nobody does.
+        around: tells how plugins and sources are; by default that there are none.
+        settings: how the pages reach beyond themselves.
     """
-    app = Dash(
+    answers, index = Answers(pulse), index or Index(read)
+    threading.Thread(target=_load, args=(index, logger), name="flowtell-timeline", daemon=True).start()
+    server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    add_routes(server, answers, index, read, clock)
+    add_export(server, read, clock, settings)
+    app = StagedDash(
         "flowtell_dashboard",
-        server=FastAPI(docs_url=None, redoc_url=None, openapi_url=None),  # type: ignore[arg-type]  # its annotation is older
+        server=server,  # type: ignore[arg-type]  # its annotation is older
         title=TITLE,
         update_title="",
-        index_string=index_string(),
+        index_string=index_string(as_html(shell(timeline.layout()))),
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         suppress_callback_exceptions=True,  # a page's parts are in the layout only while it is shown
         websocket_inactivity_timeout=0,
@@ -51,12 +96,19 @@ def build(read: Read, pulse: Pulse, clock: Callable[[], int], logger: logging.Lo
     )
     app.layout = shell()
     _route(app)
-    answers = Answers(pulse)
-    _fill_overview(app, answers, read, clock)
-    _fill_run_page(app, answers, read)
+    for filling in fillings(read, index, clock, around or health.Asked(read, tuple, tuple, clock), settings):
+        fill(app, answers, filling)
+    _offer_names(app, answers, read, index)
     _follow(app, pulse, clock)
     _run_in_browser(app)
-    return Pages(app.server, app.csp_hashes())
+    return Pages(app.server)
+
+
+def _load(index: Index, logger: logging.Logger) -> None:
+    try:
+        index.load()
+    except Exception:  # the first view that is asked for tries again, and says what is wrong
+        logger.warning("the runs could not be read for the timeline", exc_info=True)
 
 
 def _on_error(logger: logging.Logger) -> Callable[[Exception], None]:
@@ -73,48 +125,46 @@ def _route(app: Dash) -> None:
     async def show(pathname: str | None) -> Any:
         if pathname in {"/", "/runs", "/runs/", None}:
             return overview.layout()
+        place = pathname.rstrip("/")
+        if place in _LAYOUTS:
+            return _LAYOUTS[place]()
         if PAGES.fullmatch(pathname):
-            return run_page.layout()
+            return incident_page.layout() if place.startswith("/incidents/") else run_page.layout()
         return pieces.notice(html.H1("Nothing is here"), pieces.link("See all runs", "/"))
 
 
-def _fill_overview(app: Dash, answers: Answers, read: Read, clock: Callable[[], int]) -> None:
-    @app.callback(
-        Output("tiles", "children"),
-        Output("runs", "rowData"),
-        Output("summary", "children"),
-        Output("pages", "children"),
-        Output("instead", "children"),
-        Output("filter-flow", "data"),
-        Output("filter-environment", "data"),
-        Input("seq", "data"),
-        Input("place", "search"),
+def fillings(
+    read: Read, index: Index, clock: Callable[[], int], around: health.Asked, settings: Settings = _PLAIN
+) -> Iterator[Filling]:
+    """Of all pages. A new page adds its own here."""
+    yield Filling(overview.PARTS, lambda wanted: overview.read_overview(read, wanted, clock()), SEARCH, RunFilter.of)
+    yield Filling(
+        run_page.PARTS,
+        lambda wanted: run_page.read_run_page(read, wanted[0], wanted[1], settings),
+        HREF,
+        run_page.wanted_page,
     )
-    async def fill(_seq: int, search: str | None) -> Any:
-        wanted = RunFilter.of(search)
-        shown = await answers.to(wanted, lambda: overview.read_overview(read, wanted, clock()))
-        set_props("trouble", {"children": None})
-        return shown
+    yield Filling(flows.PARTS, lambda _: flows.shown(summaries(index, clock())))
+    yield Filling(
+        flow_page.PARTS, lambda flow: flow_page.read_flow_page(read, index, flow, clock()), SEARCH, flow_page.wanted
+    )
+    yield Filling(alerts.PARTS, lambda _: alerts.read_alerts(read, clock()))
+    yield Filling(
+        incident_page.PARTS, lambda one: incident_page.read_incident_page(read, one), PATH, incident_page.wanted_incident
+    )
+    yield Filling(health.PARTS, lambda _: health.read_health(around), PULSE)
 
 
-def _fill_run_page(app: Dash, answers: Answers, read: Read) -> None:
+def _offer_names(app: Dash, answers: Answers, read: Read, index: Index) -> None:
     @app.callback(
-        Output("run-head", "children"),
-        Output("run-facts", "children"),
-        Output("run-error", "children"),
-        Output("task-runs", "rowData"),
-        Output("task-summary", "children"),
-        Output("run-logs", "children"),
-        Output("run", "data-title"),
-        Output("run", "data-found"),
-        Input("seq", "data"),
-        Input("place", "pathname"),
+        *(Output(f"tl-{name}", "data") for name in timeline.NAMED),
+        Input("page", "children"),
+        State("place", "pathname"),
     )
-    async def fill(_seq: int, pathname: str | None) -> Any:
-        wanted = run_page.wanted_run(pathname)
-        shown = await answers.to(wanted, lambda: run_page.read_run_page(read, wanted))
-        set_props("trouble", {"children": None})
-        return shown
+    async def offer(_page: Any, pathname: str | None) -> Any:
+        if (pathname or "").rstrip("/") != "/timeline":
+            raise PreventUpdate
+        return await answers.to("timeline names", lambda: timeline.read_choices(read, index))
 
 
 def _follow(app: Dash, pulse: Pulse, clock: Callable[[], int]) -> None:
@@ -128,7 +178,16 @@ def _follow(app: Dash, pulse: Pulse, clock: Callable[[], int]) -> None:
             if seq > seen:
                 set_props("seq", {"data": seq})
                 seen = seq
-                await asyncio.sleep(REST_SECONDS)
+                await asyncio.sleep(await _rest(page))
+
+
+async def _rest(page: Any) -> float:
+    """How long a page is left alone. The timeline has a line of its own and needs Dash's only where that is barred."""
+    try:
+        place = await page.get_prop("place", "pathname", timeout=1.0)
+    except Exception:  # noqa: BLE001  # Dash's own, of a page that goes or does not answer: it is treated like any
+        place = ""
+    return TIMELINE_SECONDS if str(place).startswith("/timeline") else REST_SECONDS
 
 
 def _run_in_browser(app: Dash) -> None:
@@ -140,8 +199,40 @@ def _run_in_browser(app: Dash) -> None:
         Input("place", "search"),
     )
     app.clientside_callback(ClientsideFunction("flowtell", "applyFilters"), *(Input(*control) for control in controls))
+    app.clientside_callback(ClientsideFunction("flowtell", "place"), Input("place", "pathname"))
+    _run_timeline(app)
+    _run_run_page(app)
     app.clientside_callback(ClientsideFunction("flowtell", "pulse"), Input("pulse", "data"))
     app.clientside_callback(ClientsideFunction("flowtell", "zone"), Input("zone", "value"))
     app.clientside_callback(ClientsideFunction("flowtell", "title"), Input("run", "data-title"))
-    for table in ("runs", "task-runs"):
+    for page in ("flow", "incident"):
+        app.clientside_callback(ClientsideFunction("flowtell", "title"), Input(page, "data-title"))
+    app.clientside_callback(ClientsideFunction("flowtell", "charts"), Input("flow-points", "data"))
+    for table in ("runs", "task-runs", "flows", "flow-tasks", "incidents", "rules"):
         app.clientside_callback(ClientsideFunction("flowtell", "fit"), Input(table, "rowData"), State(table, "id"))
+
+
+def _run_run_page(app: Dash) -> None:
+    # One function for picture and logs: Dash names a callback without outputs by its inputs, and two would be one.
+    app.clientside_callback(
+        ClientsideFunction("flowtell", "runPage"),
+        Input("page", "children"),
+        Input("seq", "data"),
+        Input("place", "pathname"),
+    )
+    app.clientside_callback(ClientsideFunction("flowtell", "ganttPath"), Input("gantt-path", "checked"))
+    app.clientside_callback(
+        ClientsideFunction("flowtell", "logsFilter"), Input("logs-text", "value"), Input("logs-level", "value")
+    )
+
+
+def _run_timeline(app: Dash) -> None:
+    controls = [(f"tl-{name}", "checked" if name == "fold" else "value") for name in timeline.CONTROLS]
+    app.clientside_callback(
+        ClientsideFunction("flowtell", "timelineShow"),
+        *(Output(*control) for control in controls),
+        Input("place", "search"),
+        Input("page", "children"),
+    )
+    app.clientside_callback(ClientsideFunction("flowtell", "timelineApply"), *(Input(*control) for control in controls))
+    app.clientside_callback(ClientsideFunction("flowtell", "timelineSeq"), Input("seq", "data"))

@@ -20,14 +20,16 @@ class Figure(NamedTuple):
     key: str
     words: str
     amount: int
+    address: str = ""
+    """Of the page that shows what is counted; empty where there is none."""
 
 
 def figures(read: Read) -> list[Figure]:
     """What the installed ones say. One that is missing, or switched off and so without tables, is left out."""
     found = []
-    for key, words, count in _ASKED:
+    for key, words, count, address in _ASKED:
         try:
-            found.append(Figure(key, words, count(read)))
+            found.append(Figure(key, words, count(read), address))
         except (ImportError, AttributeError, DBAPIError):
             continue
     return found
@@ -45,7 +47,7 @@ def _assets(read: Read) -> int:
     return len(reading.assets(read, limit=MOST))
 
 
-_ASKED: Final[tuple[tuple[str, str, Callable[[Read], int]], ...]] = (
-    ("incidents", "Open incidents", _open_incidents),
-    ("assets", "Assets", _assets),
+_ASKED: Final[tuple[tuple[str, str, Callable[[Read], int], str], ...]] = (
+    ("incidents", "Open incidents", _open_incidents, "/alerts"),
+    ("assets", "Assets", _assets, ""),
 )

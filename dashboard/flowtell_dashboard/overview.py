@@ -17,6 +17,17 @@ from flowtell_dashboard.states import LOOKS, look
 if TYPE_CHECKING:
     from flowtell.store.reading import Read
 
+PARTS: Final = (
+    ("tiles", "children"),
+    ("runs", "rowData"),
+    ("summary", "children"),
+    ("pages", "children"),
+    ("instead", "children"),
+    ("filter-flow", "data"),
+    ("filter-environment", "data"),
+)
+"""What is filled in, in the order in which it is told."""
+
 SHOWN: Final = 100
 """Runs of one page of the list."""
 
@@ -145,7 +156,10 @@ def _tiles(read: Read, now: int) -> list[Any]:
     ended = count_states(read, now - _DAY)
     unended = counts.count_open(read)
     return [
-        _state_tile("running", unended.get("running", 0), "right now", RunFilter(state=("running",), since="any")),
+        *(
+            _state_tile(state, unended.get(state, 0), "right now", RunFilter(state=(state,), since="any"))
+            for state in ("running", "late")
+        ),
         *(
             _state_tile(state, ended.get(state, 0), "last 24 hours", RunFilter(state=(state,), since="24h"))
             for state in ("completed", "failed", "crashed")
@@ -167,7 +181,10 @@ def _state_tile(state: str, count: int, when: str, shows: RunFilter) -> Any:
 def _figure_tile(figure: neighbours.Figure) -> Any:
     words = html.Span(figure.words, className="words")
     count = html.Span(counts.words(figure.amount), className="count")
-    return html.Div([words, count, html.Span("now", className="when")], className="tile", id=f"tile-{figure.key}")
+    content = [words, count, html.Span("now", className="when")]
+    if figure.address:
+        return pieces.link(content, figure.address, className="tile", id=f"tile-{figure.key}")
+    return html.Div(content, className="tile", id=f"tile-{figure.key}")
 
 
 # --- around the table ---------------------------------------------------------------------------------------------

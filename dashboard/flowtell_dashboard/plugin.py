@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from flowtell.errors import UnknownKey
 from flowtell.plugin import BasePlugin, Context
 from flowtell_dashboard.deferred import Deferred
 from flowtell_dashboard.pulse import Pulse
+from flowtell_dashboard.settings import Settings, settings_of
+from flowtell_dashboard.sources import Sources
 
 if TYPE_CHECKING:
     from flowtell.events import Event
     from flowtell_dashboard.policy import App
+    from flowtell_dashboard.timeline.index import Index
 
 SHOWN: Final = (
     "flow.declared",
@@ -35,8 +37,21 @@ SHOWN: Final = (
     "task_run.finished",
     "log.recorded",
     "asset.materialized",
+    "asset.failed",
+    "asset.cached",
+    "asset.observed",
+    "measure.recorded",
+    "artifact.created",
+    *Sources.WANTS,
     "incident.opened",
+    "incident.updated",
+    "incident.acknowledged",
     "incident.resolved",
+    "silence.created",
+    "silence.expired",
+    "notification.failed",
+    "deployment.declared",
+    "deployment.removed",
 )
 """Event types after which a page may look different; a heartbeat is none of them."""
 
@@ -47,23 +62,48 @@ class Dashboard(BasePlugin):
     name = "dashboard"
     wants = SHOWN
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings or Settings()
         self.pulse = Pulse()
+        self._sources = Sources()
 
     def open(self, context: Context) -> None:
         """Mount the pages, which are made when a server starts them; a command that only reads never does."""
         super().open(context)
+        self._index: Index | None = None
         self.pulse.beat(context.log.head())
         context.mount("/", Deferred(self._build))
 
     def _build(self) -> App:
         from flowtell_dashboard.app import build
+        from flowtell_dashboard.health import Asked
+        from flowtell_dashboard.timeline.index import Index
 
-        return build(self.context.read, self.pulse, self.context.clock, self.context.logger)
+        context = self.context
+        self._index = Index(context.read)
+        around = Asked(context.read, context.plugins, self._sources.all, context.clock)
+        return build(
+            context.read,
+            self.pulse,
+            context.clock,
+            context.logger,
+            index=self._index,
+            around=around,
+            settings=self._settings,
+        )
 
     def handle(self, events: Sequence[Event]) -> None:
         """Wake the open pages; each then makes its own bounded query."""
+        if self._index is not None:
+            flow_runs = {event.run for event in events if event.run and event.type.startswith("flow_run.")}
+            self._index.note(flow_runs, flows=any(event.type == "flow.declared" for event in events))
+        self._sources.take(events)
         self.pulse.beat(events[-1].seq)
+
+    def tick(self, now: int) -> None:
+        """While nobody looks, take in what changed before it becomes much."""
+        if self._index is not None:
+            self._index.catch_up()
 
     def close(self, timeout: float) -> None:
         """Let the pages go that still follow this plugin; one made anew has its own."""
@@ -71,7 +111,5 @@ class Dashboard(BasePlugin):
 
 
 def create(configuration: Mapping[str, Any]) -> Dashboard:
-    """The plugin's factory. It has no settings yet, and says so to whoever gives one."""
-    for key in configuration:
-        raise UnknownKey(f"plugin.dashboard.{key}", "the configuration")
-    return Dashboard()
+    """The plugin's factory; `Settings` are what it takes."""
+    return Dashboard(settings_of(configuration))

@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
+import dash_mantine_components as dmc
 from dash import html
 
 from flowtell.errors import RunNotFound
 from flowtell.events import encode_value
 from flowtell.ids import span_id
 from flowtell.store.reading import (
-    LogLine,
     Run,
     TaskRun,
     TaskRunCount,
-    count_task_runs,
+    count_all_task_runs,
     get_run,
-    last_logs,
     list_task_runs,
 )
 from flowtell_dashboard import figures, pieces
 from flowtell_dashboard.filters import RunFilter
 from flowtell_dashboard.grid import column, grid
 from flowtell_dashboard.pieces import attributes
+from flowtell_dashboard.settings import Settings
 from flowtell_dashboard.states import look
+from flowtell_dashboard.told.sections import sections
+from flowtell_dashboard.told.story import read_story
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from flowtell.events import Failure
     from flowtell.store.reading import Read
 
+PARTS: Final = (
+    ("run-head", "children"),
+    ("run-facts", "children"),
+    ("run-error", "children"),
+    ("task-runs", "rowData"),
+    ("task-summary", "children"),
+    ("run-story", "children"),
+    ("run", "data-title"),
+    ("run", "data-found"),
+)
+"""What is filled in, in the order in which it is told."""
+
 TASK_RUNS: Final = 1000
-LOG_LINES: Final = 500
+"""Task runs on one page of the table."""
+
+PLAIN: Final = Settings()
 _LONGEST_ERROR: Final = 20_000
 """Characters of a traceback that are shown, from its end: that is where the error is."""
+
+LEVELS: Final = {"": "All levels", "INFO": "Info", "WARNING": "Warning", "ERROR": "Error"}
+"""The least level of the lines that are shown."""
 
 _COLUMNS: Final = [
     column("state", "State", cell="State", width=140, sortable=True),
@@ -53,8 +72,8 @@ class RunPage(NamedTuple):
     facts: Any
     error: Any
     task_rows: list[dict[str, Any]]
-    task_summary: str
-    logs: Any
+    task_summary: Any
+    story: Any
     title: str
     found: str
     """`yes`, or `no` where only `head` has anything to say."""
@@ -69,13 +88,15 @@ def layout() -> Any:
                 [
                     html.Div(id="run-error"),
                     html.Div(id="run-facts"),
+                    _picture(),
                     html.Section(
                         [
                             html.Div([html.H2("Task runs"), html.Span(id="task-summary")], className="section-head"),
                             html.Div(grid("task-runs", "Task runs", _COLUMNS), className="table"),
                         ],
                     ),
-                    html.Section(id="run-logs"),
+                    _logs(),
+                    html.Div(id="run-story"),
                 ],
                 id="run-body",
             ),
@@ -85,27 +106,94 @@ def layout() -> Any:
     )
 
 
+def _picture() -> Any:
+    """Task runs in time, drawn by `assets/gantt.js`; the table of task runs says the same in words."""
+    path = dmc.Switch(id="gantt-path", label="Critical path", size="sm", checked=False)
+    return html.Section(
+        [
+            html.Div([html.H2("In time"), html.Span(id="gantt-summary"), path], className="section-head"),
+            html.Div(
+                [
+                    html.Canvas(id="gantt-axis", **attributes(aria_hidden="true")),
+                    html.Div(
+                        [
+                            html.Div(id="gantt-labels"),
+                            html.Canvas(id="gantt-canvas", **attributes(aria_hidden="true")),
+                            html.Div(id="gantt-height"),
+                        ],
+                        id="gantt-rows",
+                        tabIndex="0",
+                        role="region",
+                        **attributes(aria_label="Task runs in time; the table below says the same"),
+                    ),
+                    html.Div(id="gantt-tip", role="tooltip", hidden=True),
+                ],
+                id="gantt-picture",
+            ),
+        ],
+        id="gantt",
+        hidden=True,
+    )
+
+
+def _logs() -> Any:
+    """Lines are asked for and shown by `assets/logs.js`: the newest at once, the others while one reads."""
+    search = dmc.TextInput(
+        id="logs-text", placeholder="Search", size="xs", **attributes(aria_label="Search in the log lines")
+    )
+    level = dmc.Select(
+        id="logs-level",
+        data=[{"value": value, "label": label} for value, label in LEVELS.items()],
+        value="",
+        size="xs",
+        allowDeselect=False,
+        **attributes(aria_label="Least level"),
+    )
+    return html.Section(
+        [
+            html.Div(
+                [
+                    html.H2("Logs"),
+                    html.Span(id="logs-summary", role="status"),
+                    html.Span([search, level], className="controls"),
+                ],
+                className="section-head",
+            ),
+            html.Ol(id="logs", className="logs", tabIndex=0, **attributes(aria_label="Log lines")),
+        ],
+        id="run-logs",
+    )
+
+
 def wanted_run(pathname: str | None) -> str:
     """The id in the address of a run's page: of the run, its trace or its span, or the beginning of one."""
     return (pathname or "").removeprefix("/runs/").strip("/")
 
 
-def read_run_page(read: Read, wanted: str) -> RunPage:
+def wanted_page(href: str | None) -> tuple[str, int]:
+    """The id in the whole address, and which page of the task runs; the first where it says nothing sensible."""
+    parts = urlsplit(href or "")
+    given = parse_qs(parts.query).get("tasks", ["1"])[0]
+    page = int(given) if given.isascii() and given.isdecimal() and len(given) < 6 else 1
+    return wanted_run(parts.path), max(page, 1)
+
+
+def read_run_page(read: Read, wanted: str, page: int = 1, settings: Settings = PLAIN) -> RunPage:
     """Everything that the page shows, in a handful of bounded queries. Of a run that is not there it says so."""
     try:
         run = get_run(read, wanted)
     except RunNotFound as error:
         return RunPage(_not_found(error), None, None, [], "", None, "Run not found", "no")
-    counted = count_task_runs(read, [run.id])[run.id]
-    tasks = list_task_runs(read, run.id, limit=TASK_RUNS)
-    logs = last_logs(read, run.id, limit=LOG_LINES)
+    counted = count_all_task_runs(read, run.id)
+    page = min(page, max(math.ceil(counted.total / TASK_RUNS), 1))
+    tasks = list_task_runs(read, run.id, limit=TASK_RUNS, offset=(page - 1) * TASK_RUNS)
     return RunPage(
-        head=_head(run),
+        head=_head(run, settings),
         facts=_facts(run, counted),
         error=_error(run.error) if run.error else None,
         task_rows=[task_row(task) for task in tasks],
-        task_summary=_task_summary(tasks, counted),
-        logs=_logs(logs),
+        task_summary=_task_summary(run, len(tasks), counted, page),
+        story=sections(read_story(read, run.id)),
         title=f"{look(run.state).word}: {run.name or run.flow}",
         found="yes",
     )
@@ -127,16 +215,25 @@ def _not_found(error: RunNotFound) -> Any:
 # --- the run ------------------------------------------------------------------------------------------------------
 
 
-def _head(run: Run) -> Any:
+def _head(run: Run, settings: Settings) -> Any:
     flow = pieces.link(run.flow or "no flow", RunFilter(flow=run.flow).link())
     crumbs = html.Nav(
         [pieces.link("Runs", "/"), html.Span("/", **attributes(aria_hidden="true")), flow],
         className="crumbs",
         **attributes(aria_label="Place"),
     )
-    return html.Header(
-        [crumbs, html.Div([html.H1(run.name or run.flow), pieces.state(run.state, role="status")], className="title")]
-    )
+    title = [html.H1(run.name or run.flow), pieces.state(run.state, role="status"), _ways(run, settings)]
+    return html.Header([crumbs, html.Div(title, className="title")])
+
+
+def _ways(run: Run, settings: Settings) -> Any:
+    """From this run on: to its trace, where traces are kept, and to itself as one file."""
+    ways = []
+    if trace := settings.trace_link(run.trace):
+        ways.append(html.A("Trace", href=trace, target="_blank", rel="noreferrer"))
+    # No page of ours, so the browser fetches it: a file to keep.
+    ways.append(html.A("Export", href=f"/runs/{run.id}/export.html", download=""))
+    return html.Span(ways, className="links")
 
 
 def _facts(run: Run, tasks: TaskRunCount) -> Any:
@@ -149,7 +246,7 @@ def _facts(run: Run, tasks: TaskRunCount) -> Any:
         ("Attempts", str(run.attempts) if run.attempts > 1 else ""),
         ("Environment", run.environment),
         ("Deployment", run.deployment),
-        ("Source", run.source),
+        ("Source", _source(run)),
         ("Cause", run.cause),
         ("Signal", run.signal),
         ("Machine", f"{run.machine}, process {run.pid}" if run.pid else run.machine),
@@ -168,7 +265,14 @@ def _facts(run: Run, tasks: TaskRunCount) -> Any:
         html.Dl(shown, className="facts"),
         html.Dl(ids, className="facts ids"),
     ]
-    return html.Section([*parts, _parameters(run)], className="sheet")
+    return html.Section([*parts, _parameters(run)], className="sheet", **attributes(data_run_source=run.source))
+
+
+def _source(run: Run) -> Any:
+    """Where the run lives, with a link to its page there. Addresses come from outside: nothing but a web page is linked."""
+    if not run.url.startswith(("http://", "https://")):
+        return run.source
+    return html.A(f"{run.source or 'elsewhere'}: its page there", href=run.url, target="_blank", rel="noreferrer")
 
 
 def _ids(run: Run) -> list[tuple[str, str]]:
@@ -181,10 +285,13 @@ def _ids(run: Run) -> list[tuple[str, str]]:
 def _parameters(run: Run) -> Any:
     if not run.parameters:
         return None
-    rows = [
-        html.Tr([html.Th(name, scope="row"), html.Td(html.Code(_value(value)))]) for name, value in run.parameters.items()
-    ]
+    rows = [html.Tr([html.Th(name, scope="row"), html.Td(_parameter(run, value))]) for name, value in run.parameters.items()]
     return html.Details([html.Summary(f"Parameters ({len(rows)})"), html.Table(html.Tbody(rows))], open=len(rows) <= 5)
+
+
+def _parameter(run: Run, value: Any) -> Any:
+    """A source may bring names alone: the values stay there."""
+    return f"stays in {run.source}" if value is None and run.source else html.Code(_value(value))
 
 
 def _value(value: Any) -> str:
@@ -219,34 +326,20 @@ def task_row(task: TaskRun) -> dict[str, Any]:
     }
 
 
-def _task_summary(tasks: Sequence[TaskRun], counted: TaskRunCount) -> str:
-    if not tasks:
+def _task_summary(run: Run, shown: int, counted: TaskRunCount, page: int) -> Any:
+    """Which of how many, and the way to the others; the address says which page it is."""
+    if not counted.total:
         return "This run has called no task."
-    shown = f"{len(tasks)} of {counted.total}" + ("+" if counted.total >= TASK_RUNS else "")
-    return f"{shown} shown, {counted.ended} ended"
+    first = (page - 1) * TASK_RUNS
+    which = f"{first + 1:,} to {first + shown:,}" if counted.total > TASK_RUNS else f"{shown:,}"
+    words = f"{which} of {counted.total:,} shown, {counted.ended:,} ended"
+    return [words, _pager(run, page, last=first + shown >= counted.total)] if counted.total > TASK_RUNS else words
 
 
-def _logs(lines: Sequence[LogLine]) -> list[Any]:
-    if not lines:
-        return [
-            html.Div(
-                [html.H2("Logs"), html.Span("Nothing was logged. Prints are kept with @flow(log_prints=True).")],
-                className="section-head",
-            )
-        ]
-    shown = f"the newest {LOG_LINES} lines" if len(lines) == LOG_LINES else f"{len(lines)} line{'s' * (len(lines) > 1)}"
-    rows = html.Ol([_log_line(line) for line in lines], className="logs", tabIndex=0, **attributes(aria_label="Log lines"))
-    return [html.Div([html.H2("Logs"), html.Span(shown)], className="section-head"), rows]
-
-
-def _log_line(line: LogLine) -> Any:
-    return html.Li(
-        [
-            pieces.moment(line.time),
-            html.Span(line.level, className="level"),
-            html.Span(line.task, className="from") if line.task else None,
-            html.Span(line.message[:_LONGEST_ERROR], className="message"),
-        ],
-        key=str(line.seq),
-        **attributes(data_level=line.level.lower()),
-    )
+def _pager(run: Run, page: int, *, last: bool) -> Any:
+    steps = []
+    if page > 1:
+        steps.append(pieces.link("Previous", f"/runs/{run.id}?tasks={page - 1}"))
+    if not last:
+        steps.append(pieces.link("Next", f"/runs/{run.id}?tasks={page + 1}"))
+    return html.Nav(steps, className="pager", **attributes(aria_label="Pages of task runs"))

@@ -12,6 +12,9 @@ from flowtell_dashboard.states import stylesheet
 
 TITLE: Final = "flowtell"
 
+PLACES: Final = (("/", "Runs"), ("/timeline", "Timeline"), ("/flows", "Flows"), ("/alerts", "Alerts"), ("/health", "Health"))
+"""Pages that are always one step away."""
+
 INDEX: Final = """<!DOCTYPE html>
 <html lang="en">
     <head>
@@ -23,18 +26,19 @@ INDEX: Final = """<!DOCTYPE html>
     </head>
     <body>
         <noscript>These pages need JavaScript. The same facts: flowtell runs, or /api/runs.</noscript>
+        <template id="staged">%STAGED%</template>
         {%app_entry%}
         <footer>{%config%}{%scripts%}{%renderer%}</footer>
     </body>
 </html>"""
 
 
-def index_string() -> str:
-    """Dash's document with a language and the states' looks."""
-    return INDEX.replace("%STATES%", stylesheet())
+def index_string(staged: str) -> str:
+    """Dash's document with a language, the states' looks, and the HTML of the page that is painted before Dash is there."""
+    return INDEX.replace("%STATES%", stylesheet()).replace("%STAGED%", staged)
 
 
-def shell() -> Any:
+def shell(page: Any = None) -> Any:
     """The whole layout; pages come into `page`, and `place` is the address."""
     return dmc.MantineProvider(
         [
@@ -44,7 +48,8 @@ def shell() -> Any:
             html.A("Skip to content", href="#page", className="skip"),
             html.Header([_name(), _settings()], className="top"),
             html.Div(id="trouble", role="alert"),
-            html.Main(id="page", tabIndex="-1"),
+            html.Main(page, id="page", tabIndex="-1"),
+            html.Div(id="colours", hidden=True),
         ],
         defaultColorScheme="auto",
         theme={"primaryColor": "indigo", "defaultRadius": "md", "cursorType": "pointer"},
@@ -53,15 +58,14 @@ def shell() -> Any:
 
 def _name() -> Any:
     mark = html.Span(className="mark", **attributes(aria_hidden="true"))
-    return html.Nav(
-        html.A(
-            [mark, html.Span(TITLE)],
-            href="/",
-            className="name",
-            **attributes(data_page="", aria_label="flowtell, all runs"),
-        ),
-        **attributes(aria_label="Pages"),
+    name = html.A(
+        [mark, html.Span(TITLE)],
+        href="/",
+        className="name",
+        **attributes(data_page="", aria_label="flowtell, all runs"),
     )
+    links = [html.A(word, href=address, **attributes(data_page="", data_place=address)) for address, word in PLACES]
+    return html.Nav([name, html.Span(links, className="places")], **attributes(aria_label="Pages"))
 
 
 def _settings() -> Any:

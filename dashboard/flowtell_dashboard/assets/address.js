@@ -18,6 +18,14 @@
     go(link.getAttribute("href"));
   });
 
+  flowtell.place = function (pathname) {
+    const place = pathname === "/runs" || pathname === "/runs/" ? "/" : (pathname || "/").replace(/(.)\/$/, "$1");
+    document.querySelectorAll("[data-place]").forEach((link) => {
+      if (link.dataset.place === place) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    });
+  };
+
   const DEFAULT_WINDOW = "30d";
 
   function told(search) {
@@ -38,8 +46,10 @@
     return search ? `?${search}` : "";
   }
 
+  flowtell.go = go;
   flowtell.showFilters = told;
   flowtell.applyFilters = function (...controls) {
+    if (!["/", "/runs", "/runs/"].includes(window.location.pathname)) return;
     const wanted = asSearch(...controls);
     if (wanted !== asSearch(...told(window.location.search))) go(window.location.pathname + wanted);
   };

@@ -33,8 +33,49 @@
   cells.Tasks = ({ data }) => tasks(data);
   cells.TaskName = ({ data }) => make("span", { className: "task-name" }, taskName(data));
 
+  const seconds = (value) => (value === null || value === undefined ? "" : make("span", { className: "duration", "data-seconds": value }));
+  cells.FlowLink = ({ data }) => link(data, make("b", { key: "flow" }, data.flow), make("span", { key: "environment" }, data.environment));
+  cells.Recent = ({ data }) =>
+    make("span", { className: "recent" }, ...data.recent.map(([run, state]) =>
+      make("a", { key: run, href: `/runs/${run}`, "data-page": "", "data-state": state, title: state.replace("_", " "), "aria-label": state })));
+  cells.Share = ({ data }) => (data.success === null ? "" : `${(Math.floor(data.success * 1000) / 10).toFixed(data.success === 1 ? 0 : 1)} %`);
+  cells.Median = ({ data }) => seconds(data.median);
+  cells.Slow = ({ data }) => seconds(data.slow);
+  cells.Last = ({ data }) => (data.last ? moment(data.last, "ago") : "");
+  cells.NextDue = ({ data }) => (data.due ? moment(data.due, "ago") : "");
+  cells.Part = ({ data }) =>
+    make("span", { className: "part" }, make("i", { key: "bar", style: { width: `${data.part * 100}%` } }), make("span", { key: "words" }, `${Math.round(data.part * 100)} %`));
+
+  const severity = (row) => make("span", { className: "severity", "data-severity": row.severity }, row.severity);
+  const incidentState = (row) => (row.explained ? "explained by another" : row.by ? `acknowledged by ${row.by}` : row.state);
+  cells.Severity = ({ data }) => severity(data);
+  cells.IncidentLink = ({ data }) => link(data, make("b", { key: "what" }, data.subject), make("span", { key: "rule" }, `${data.kind} ${data.environment}`));
+  cells.IncidentState = ({ data }) => incidentState(data);
+  cells.Since = ({ data }) => moment(data.since, "ago");
+  cells.Acknowledge = ({ data }) =>
+    data.by || data.state === "resolved" ? "" : make("button", { className: "plain small", "data-do": "acknowledge", "data-id": data.id }, "Acknowledge");
+  cells.Holds = ({ data }) =>
+    make("span", { className: "holds", "data-holds": String(data.holds) }, { true: "holds", false: "broken", null: "unknown" }[String(data.holds)]);
+  cells.Subject = ({ data }) => make("span", null, make("b", { key: "name" }, data.subject), make("span", { key: "more", className: "quiet" }, ` ${data.environment}`));
+
   // One row on a narrow screen, of a run or of a task run.
   cells.Card = ({ data }) => {
+    if (data.severity) {
+      return make("div", { className: "card" }, make("div", { className: "card-line" }, cells.IncidentLink({ data }), severity(data)),
+        make("div", { className: "card-line quiet" }, data.reason, moment(data.since, "ago")));
+    }
+    if (data.verdict) {
+      return make("div", { className: "card" }, make("div", { className: "card-line" }, cells.Subject({ data }), cells.Holds({ data })),
+        make("div", { className: "card-line quiet" }, data.rule));
+    }
+    if (data.recent) {
+      return make("div", { className: "card" }, make("div", { className: "card-line" }, cells.FlowLink({ data }), cells.Share({ data })),
+        make("div", { className: "card-line quiet" }, cells.Recent({ data }), seconds(data.median)));
+    }
+    if (data.part !== undefined) {
+      return make("div", { className: "card" }, make("div", { className: "card-line" }, make("b", null, data.task), seconds(data.median)),
+        make("div", { className: "card-line quiet" }, cells.Part({ data }), `${data.runs} runs`));
+    }
     const name = data.href
       ? link(data, make("b", { key: "flow" }, data.flow || "no flow"), make("span", { key: "name" }, data.name))
       : make("b", null, taskName(data));

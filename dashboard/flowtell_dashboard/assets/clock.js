@@ -2,9 +2,14 @@
 // An element says what it shows: data-moment (µs) with data-show (at, short, ago), data-seconds, or data-since (µs).
 (function () {
   "use strict";
-  const STALE_MS = 10000;
+  const STALE_MS = 8500; // with a look each second it is told within ten
+  const POLL_MS = 5000;
+  const ZONE = "flowtell-zone"; // kept for the next page, which is painted before its control is there
+  document.documentElement.dataset.zone = window.localStorage.getItem(ZONE) || "local";
   const SHOWN = "[data-moment],[data-seconds],[data-since]";
   let offset = 0; // of the server's clock to this one, in ms
+  let polled = -1;
+  let signedOut = false; // what was asked led to the page where one signs in
   let heard = 0; // when the server last said something, by this clock
 
   const now = () => Date.now() + offset;
@@ -78,9 +83,9 @@
     const state = heard === 0 ? "connecting" : silent > STALE_MS ? "stale" : "live";
     if (place.dataset.live === state && state !== "stale") return;
     place.dataset.live = state;
-    const words = { connecting: "Connecting", live: "Live", stale: "Not live" };
+    const words = { connecting: "Connecting", live: "Live", stale: signedOut ? "Signed out" : "Not live" };
     place.textContent = words[state];
-    place.title = state === "stale" ? `No word from the server for ${duration(silent / 1000)}. Is flowtell up running?` : "";
+    place.title = signedOut ? "Load the page again to sign in." : state === "stale" ? `No word from the server for ${duration(silent / 1000)}. Is flowtell up running?` : "";
   }
 
   function changed(mutations) {
@@ -98,18 +103,42 @@
   setInterval(() => {
     document.querySelectorAll("[data-since],[data-show=ago]").forEach(fill);
     sayWhetherLive();
+    poll();
   }, 1000);
+
+  // Where websockets are barred, or the line is not back yet, the page asks how far the log is.
+  let polling = false;
+  async function poll() {
+    if (polling || document.hidden || !window.dash_clientside.set_props || (heard && Date.now() - heard < POLL_MS)) return;
+    polling = true;
+    try {
+      const answer = await fetch("/_timeline/seq");
+      if (answer.redirected || answer.status === 401) return void (signedOut = true);
+      if (!answer.ok) return;
+      const { seq, now } = await answer.json();
+      callbacks.pulse(now);
+      if (seq !== polled) window.dash_clientside.set_props("seq", { data: (polled = seq) });
+    } catch {
+      // nobody answers: the page says that it is not live
+    } finally {
+      polling = false;
+    }
+  }
 
   const callbacks = ((window.dash_clientside = window.dash_clientside || {}).flowtell =
     window.dash_clientside.flowtell || {});
   callbacks.pulse = function (micros) {
     if (!micros) return;
     heard = Date.now();
+    signedOut = false;
     offset = micros / 1000 - heard;
     sayWhetherLive();
   };
   callbacks.zone = function (zone) {
     document.documentElement.dataset.zone = zone || "local";
+    window.localStorage.setItem(ZONE, zone || "local");
     document.querySelectorAll("[data-moment]").forEach(fill);
+    document.dispatchEvent(new CustomEvent("flowtell:zone"));
   };
+  callbacks.clock = { now, at, duration, inZone };
 })();

@@ -1,0 +1,1 @@
+"""Alerts: what is wrong now, what rules found, who is silent, and what no channel took."""

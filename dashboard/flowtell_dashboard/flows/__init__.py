@@ -1,0 +1,1 @@
+"""Flows: how each does lately, and one of them over its last runs."""

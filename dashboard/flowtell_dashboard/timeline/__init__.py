@@ -1,0 +1,1 @@
+"""The timeline: all runs over time, at the resolution of the screen, with exact counts."""
