@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 SLICE = os.environ.get("FLOWTELL_TEST_SLICE", "all")
 SLICE_SECONDS = float(os.environ.get("FLOWTELL_TEST_SECONDS", "inf"))
 STARTED = time.monotonic()
+
+POSTGRES = os.environ.get("FLOWTELL_TEST_POSTGRES", "postgresql://root@127.0.0.1/postgres")
+"""A PostgreSQL server on which the tests may make and drop databases."""
 
 FROM_OUTSIDE = ("FLOWTELL_", "OTEL_", "TRACEPARENT", "TRACESTATE", "BAGGAGE")
 KEPT_BY_PYTHON = (b"multiprocessing.resource_tracker", b"multiprocessing.forkserver")
@@ -67,6 +71,50 @@ def nothing_left_behind(home: Path) -> Iterator[None]:
         if time.monotonic() > deadline:
             _fail(*left)
         time.sleep(0.02)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command called in this process sends our log to stderr, and a plugin's flood is bounded by its name: not so for
+    the next test's `caplog`.
+    """
+    logger = logging.getLogger("flowtell")
+    before = logger.handlers[:], logger.propagate
+    yield
+    logger.handlers[:], logger.propagate = before
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("flowtell.plugin.")]:
+        logging.getLogger(name).filters.clear()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> str:
+    """The URL of a PostgreSQL server's maintenance database, or a skip."""
+    psycopg = pytest.importorskip("psycopg")
+    try:
+        psycopg.connect(POSTGRES, connect_timeout=2).close()
+    except psycopg.Error as error:
+        pytest.skip(f"no PostgreSQL at {POSTGRES} (FLOWTELL_TEST_POSTGRES): {str(error).splitlines()[0]}")
+    return POSTGRES
+
+
+@pytest.fixture
+def new_database(postgres_server: str) -> Iterator[Callable[[], str]]:
+    """Makes an empty database and gives its URL. They sort by a language, as many do, and are dropped with the test."""
+    import psycopg
+    from sqlalchemy import make_url
+
+    made: list[str] = []
+    with psycopg.connect(postgres_server, autocommit=True) as server:
+
+        def make() -> str:
+            name = f"flowtell_test_{os.getpid()}_{time.monotonic_ns()}"
+            server.execute(f"CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'")
+            made.append(name)
+            return make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
+
+        yield make
+        for name in made:
+            server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def _threads() -> set[threading.Thread]:

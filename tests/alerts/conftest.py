@@ -14,6 +14,7 @@ from flowtell.runner import Runner
 from flowtell.testing import FakeClock, PluginHarness
 from flowtell_alerts import reading
 from flowtell_alerts.evaluator import create
+from flowtell_alerts.sender import Sender
 
 FLOW = "nightly"
 
@@ -21,9 +22,10 @@ FLOW = "nightly"
 class World:
     """The evaluator over a real log. Every method says what happens at this moment of the clock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rules_file: Path | None = None, store_url: str = "") -> None:
         self.clock = FakeClock()
-        self.harness = PluginHarness(create, folder, name="alerts", clock=self.clock)
+        settings = {"rules_path": str(rules_file)} if rules_file else {}
+        self.harness = PluginHarness(create, folder, name="alerts", clock=self.clock, settings=settings, store_url=store_url)
         self.others: list[Runner] = []
         self._made = 0
 
@@ -53,10 +55,14 @@ class World:
             self.turn(runner)
 
     def turn(self, runner: Runner) -> None:
+        """Until nothing more happens at this moment of the clock: what a channel's thread is about is waited for."""
         while runner.step():
             pass
         runner.live = True
         runner.tick()
+        while isinstance(runner.plugin, Sender) and runner.plugin.busy:
+            runner.plugin.wait(10.0)
+            runner.tick()
         while runner.step():
             pass
 
@@ -65,9 +71,12 @@ class World:
         self.harness.restart()
         self.clock.advance(2)
 
-    def adds(self, name: str, factory: Callable[[Any], Any]) -> Runner:
-        """One more plugin over the same log."""
+    def adds(
+        self, name: str, factory: Callable[[Any], Any], *, mounted: Callable[[str, str, Any], None] | None = None
+    ) -> Runner:
+        """One more plugin over the same log. `mounted` gets what it serves."""
         runner = Runner(name, factory, self.harness.store, clock=self.clock)
+        runner.on_mount = mounted
         runner.open()
         self.others.append(runner)
         return runner

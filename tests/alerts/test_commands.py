@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_all_incidents(with_incidents):
     """Resolved ones are marked."""
     lines = flowtell("alerts", "list", "--all").stdout.splitlines()
     assert len(lines) == 2
-    assert sum("\tresolved: " in line for line in lines) == 1
+    assert sum("\tresolved\t" in line for line in lines) == 1
 
 
 def test_incidents_of_one_flow(with_incidents):
@@ -95,7 +96,7 @@ def test_incidents_as_a_table(with_incidents):
     shown = on_a_terminal("alerts", "list", "--all")
     assert "reason" in shown.splitlines()[0]
     assert "the last run failed (KeyError)" in shown
-    assert "resolved: no run is past its bound" in shown
+    assert "no run is past its bound" in shown
 
 
 def test_without_rules_it_says_how_to_add_one(home):
@@ -128,3 +129,168 @@ def test_looking_opens_nothing(world):
         assert flowtell("alerts", "list", "--all").stdout == ""
     world.passes()
     assert flowtell("alerts", "list").stdout
+
+
+# --- rules --------------------------------------------------------------------------------------------------------
+
+
+def test_the_rules_that_hold_say_who_states_them(world):
+    """Code with its place, a tag as it is written; and what was found."""
+    world.appends(e.FlowDeclared, flow="nightly", rules=(failed(),), code=e.CodePlace(file="/srv/etl.py", line=7))
+    world.appends(e.DeploymentDeclared, flow="nightly", deployment="berlin", tags=("flowtell.late=15m",))
+    world.ends("a")
+    world.passes()
+    lines = [line.split("\t") for line in flowtell("alerts", "rules").stdout.splitlines()]
+    assert ["nightly", "test", "failed consecutive=1", "error", "code", "/srv/etl.py:7", "the last run ended well"] in lines
+    assert ["nightly/berlin", "test", "late after=900", "warning", "tag", "flowtell.late=15m", "nothing is due"] in lines
+    assert ["source server", "test", "blind after=300", "error", "default"] in [line[:5] for line in lines]
+    assert len(lines) == 4
+    assert not flowtell("alerts", "rules", "--flow", "other").stdout
+    found = json.loads(flowtell("alerts", "rules", "--flow", "nightly", "--json").stdout)
+    assert {status["place"] for status in found} == {"code", "tag", "default"}
+
+
+def test_a_rule_of_a_file_that_holds_for_nothing_is_listed(world):
+    """It would be taken for kept otherwise."""
+    world.appends(e.RuleDeclared, rule=failed(), origin="flowtell.toml:3")
+    world.passes()
+    (line,) = flowtell("alerts", "rules").stdout.splitlines()
+    assert line.split("\t")[-2:] == ["flowtell.toml:3", "holds for no runs known so far"]
+
+
+def test_without_rules_it_says_how_to_state_one(home):
+    """On stderr."""
+    done = flowtell("alerts", "rules", "--flow", "nightly")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "No rules for flow 'nightly'." in done.stderr
+
+
+# --- acknowledging and silencing ----------------------------------------------------------------------------------
+
+
+def test_an_incident_is_acknowledged_by_its_short_id(with_incidents):
+    """As the table shows it; the list says who looks after it, and JSON has the state."""
+    (incident,) = with_incidents.open
+    done = flowtell("alerts", "ack", incident.incident[16:24], "--by", "ada")
+    assert done.returncode == 0, done.stderr
+    assert "ada looks after it" in done.stderr
+    (line,) = flowtell("alerts", "list").stdout.splitlines()
+    assert "acknowledged by ada" in line
+    (shown,) = json.loads(flowtell("alerts", "list", "--json").stdout)
+    assert (shown["state"], shown["acknowledged_by"]) == ("acknowledged", "ada")
+    assert shown["subject"] == {"kind": "flow", "name": "nightly"}
+
+
+def test_what_is_resolved_or_unknown_is_not_acknowledged(with_incidents):
+    """With a code, and what to do; nothing is written for the others of the same call."""
+    (still,) = with_incidents.open
+    over = next(incident for incident in with_incidents.incidents if incident.resolved)
+    for wanted, code in ((over.incident, "FT2421"), ("zz", "FT2420"), ("f" * 32, "FT2420")):
+        done = flowtell("alerts", "ack", still.incident, wanted)
+        assert done.returncode == 1
+        assert code in done.stderr
+    assert "acknowledged" not in flowtell("alerts", "list").stdout
+
+
+def test_a_silence_from_its_making_to_its_end(with_incidents):
+    """It is listed with author and reason, says what it covers, shows beside the incident, and ends when told."""
+    done = flowtell("alerts", "silence", "--flow", "night*", "--for", "2h", "--reason", "upgrade")
+    assert done.returncode == 0, done.stderr
+    assert "Covers 1 open incident." in done.stderr
+    made = done.stdout.strip()
+    (line,) = flowtell("alerts", "silences").stdout.splitlines()
+    cells = line.split("\t")
+    assert cells[:2] == [made, "flow=night*"]
+    assert cells[-1] == "upgrade"
+    assert "firing, silenced" in flowtell("alerts", "list").stdout
+    assert flowtell("alerts", "unsilence", made[16:24]).returncode == 0
+    assert flowtell("alerts", "silences").stdout == ""
+    assert json.loads(flowtell("alerts", "silences", "--all", "--json").stdout)[0]["expired_by"]
+    assert "FT2423" in flowtell("alerts", "unsilence", made).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--flow", "x", "--for", "1h"], "FT2422"),
+        (["--for", "1h", "--reason", "x"], "FT2422"),
+        (["--flow", "x", "--reason", "x"], "--for 2h"),
+        (["--flow", "x", "--reason", "x", "--for", "1h", "--until", "2099-01-01T00:00"], "--for 2h"),
+        (["--flow", "x", "--reason", "x", "--for", "soon"], "--for: 'soon'"),
+        (["--flow", "x", "--reason", "x", "--until", "tomorrow"], "--until: 'tomorrow'"),
+        (["--flow", "x", "--reason", "x", "--until", "2020-01-01T00:00"], "FT2422"),
+        (["--flow", "x", "--reason", "x", "--for", "3w", "--from", "2019-01-01T00:00Z"], "FT2422"),
+    ],
+)
+def test_a_silence_that_lacks_something_is_refused(home, arguments, says):
+    """In one line that says what to write."""
+    done = flowtell("alerts", "silence", *arguments)
+    assert done.returncode != 0
+    assert says in done.stderr
+    assert flowtell("alerts", "silences").stdout == ""
+
+
+# --- what would have been told ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lately(world):
+    """Twenty minutes ago a run failed, and ten minutes ago one ended well; no rule was stated then."""
+    world.clock.now = time.time_ns() // 1000 - 1_200_000_000
+    world.ends("a", "failed", error=e.Failure(type="KeyError"))
+    world.passes(600)
+    world.ends("b")
+    world.passes(60)
+    world.declares(failed())
+    world.passes()
+    return world
+
+
+def test_a_dry_run_says_what_would_have_been_told(lately):
+    """As lines and as JSON; nothing is opened."""
+    done = flowtell("alerts", "dry-run", "--since", "1h")
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    assert line.split("\t")[2:] == ["nightly", "test", "failed", "error", "told", "the last run failed (KeyError)"]
+    assert "1 incident, of 1 somebody would have been told" in done.stderr
+    said = json.loads(flowtell("alerts", "dry-run", "--since", "1h", "--json").stdout)
+    assert (said["told"], said["incidents"][0]["state"]) == (1, "resolved")
+    assert flowtell("alerts", "list", "--all").stdout == ""
+
+
+def test_a_dry_run_draws_incidents_over_time(lately):
+    """On a terminal, with what the signs mean."""
+    shown = on_a_terminal("alerts", "dry-run", "--since", "1h")
+    assert "failed nightly" in shown
+    assert "█" in shown
+    assert "UTC; █ told, ▒ muted, · no incident" in shown
+
+
+def test_a_dry_run_that_cannot_be_is_refused(home):
+    """A span that is none, and a file that is not there."""
+    assert "--since: 'soon'" in flowtell("alerts", "dry-run", "--since", "soon").stderr
+    assert "no file" in flowtell("alerts", "dry-run", "--rules", "nowhere.toml").stderr
+
+
+# --- explained ----------------------------------------------------------------------------------------------------
+
+
+def test_an_incident_is_explained_with_its_history(with_incidents):
+    """What, why, since when, and what happened."""
+    (incident,) = with_incidents.open
+    flowtell("alerts", "ack", incident.incident, "--by", "ada")
+    said = flowtell("alerts", "explain", incident.incident[16:24]).stdout
+    assert "of\tflow nightly" in said
+    assert "state\tacknowledged by ada" in said
+    assert "why\tthe last run failed (KeyError)" in said
+    assert said.count("acknowledged\terror\tada") == 1
+    told = json.loads(flowtell("alerts", "explain", incident.incident, "--json").stdout)
+    assert [each["kind"] for each in told["history"]] == ["opened", "acknowledged"]
+
+
+def test_rules_are_explained_by_their_flow(with_incidents):
+    """Those that hold and those that do not."""
+    said = flowtell("alerts", "explain", "nightly").stdout
+    assert "now\tdoes not hold: runs ended badly" in said
+    assert "now\tholds: " in said
+    assert "FT2424" in flowtell("alerts", "explain", "nobody").stderr

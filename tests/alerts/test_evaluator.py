@@ -21,6 +21,20 @@ class TestContract(PluginContract):
         return create
 
 
+@pytest.mark.slow
+class TestIsolated(TestContract):
+    """The same from a process of its own."""
+
+    isolated = True
+
+
+@pytest.mark.postgres
+class TestContractOnPostgreSQL(TestContract):
+    @pytest.fixture(autouse=True)
+    def _databases(self, new_database):
+        self.store_url = lambda folder: new_database()
+
+
 # --- failed -------------------------------------------------------------------------------------------------------
 
 
@@ -286,18 +300,19 @@ def test_a_changed_argument_is_another_rule(world):
 
 
 def test_a_changed_severity_is_the_same_rule(world):
-    """The incident goes on; the next one has the new severity."""
+    """The incident goes on with the new one, and that is told."""
     world.declares(failed())
     world.ends("a", "failed")
     world.passes()
     world.declares(failed(severity="critical"))
     world.passes()
-    assert world.told() == ["opened"]
+    assert world.told() == ["opened", "updated"]
+    assert world.events("incident.updated")[0].severity == "critical"
     world.ends("b")
     world.passes()
     world.ends("c", "failed")
     world.passes()
-    assert [incident.severity for incident in world.incidents] == ["error", "critical"]
+    assert [incident.severity for incident in world.incidents] == ["critical", "critical"]
 
 
 def test_an_older_declaration_that_comes_late_is_passed_over(world):

@@ -123,3 +123,21 @@ def test_a_stream_that_is_closed_is_a_permanent_failure():
     with pytest.raises(ChannelError) as raised:
         Terminal(stream).send(message_of(incident()))
     assert raised.value.permanent
+
+
+@pytest.mark.parametrize(
+    ("kind", "evidence", "facts"),
+    [
+        (
+            "late",
+            {"reference": "due time", "due": 1_767_225_600_000_000, "zone": "Europe/Berlin", "grace": 900.0},
+            {"reference": "due time", "due": "2026-01-01 01:00:00 Europe/Berlin", "grace": "15 min"},
+        ),
+        ("too_long", {"bound": 1800.0, "count": 12_000}, {"bound": "30 min", "count": "12,000"}),
+        ("measured", {"bound": 1000.0, "value": 12.5, "first": True}, {"bound": "1,000", "value": "12.5", "first": "yes"}),
+        ("late", {"due": 10**30, "zone": "Nowhere/At_All", "x": None, "y": {}, "z": ""}, {"due": "1" + "0" * 30}),
+    ],
+)
+def test_evidence_is_told_in_words(kind, evidence, facts):
+    """Moments with their zone, spans as people write them; what is no word or number stays in the log."""
+    assert message_of(incident(rule=e.RuleData(kind=kind), evidence=evidence)).facts == facts

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import threading
+import time
 
 import pytest
 
@@ -12,15 +14,18 @@ from flowtell.ids import derived_id
 from flowtell.rules import failed, too_long
 from flowtell.testing import PluginContract
 from flowtell.testing.histories import START
-from flowtell_alerts import sender
+from flowtell_alerts import outbox
+from flowtell_alerts._backoff import MAX_RETRY_AFTER, rest_after, wait_after
+from flowtell_alerts._route import Offer
 from flowtell_alerts._settings import settings_of
-from flowtell_alerts.channels import ChannelError
+from flowtell_alerts.channels import FOLLOWED, BaseChannel, ChannelError
+from flowtell_alerts.message import Pages
 from flowtell_alerts.sender import Sender, create
 
 HOUR = 3600.0
 
 
-class Heard:
+class Heard(BaseChannel):
     """A channel that remembers, and fails as often as it is told to."""
 
     def __init__(self, name: str = "heard") -> None:
@@ -36,12 +41,15 @@ class Heard:
         self.messages.append(message)
         return e.Receipt(id="r1")
 
-    def close(self):
-        pass
-
     @property
     def kinds(self) -> list[str]:
         return [message.kind for message in self.messages]
+
+
+def sender_to(*channels: Heard) -> Sender:
+    """Without jitter, so that moments can be told."""
+    offers = [Offer(lambda each=each: each) for each in channels]
+    return Sender(offers, Pages("https://flowtell.example/"), chance=lambda: 0.0)
 
 
 def transient(retry_after: float = 0.0) -> ChannelError:
@@ -53,7 +61,7 @@ class TestContract(PluginContract):
 
     def factory(self):
         self.channel = Heard()
-        return lambda _: Sender([self.channel])
+        return lambda _: sender_to(self.channel)
 
     def history(self):
         made = []
@@ -66,6 +74,13 @@ class TestContract(PluginContract):
         return made
 
 
+@pytest.mark.postgres
+class TestContractOnPostgreSQL(TestContract):
+    @pytest.fixture(autouse=True)
+    def _databases(self, new_database):
+        self.store_url = lambda folder: new_database()
+
+
 @pytest.fixture
 def heard():
     return Heard()
@@ -74,7 +89,7 @@ def heard():
 @pytest.fixture
 def told_world(world, heard):
     """A world whose incidents are told to `heard`."""
-    world.adds("notifications", lambda _: Sender([heard], "https://flowtell.example/"))
+    world.adds("notifications", lambda _: sender_to(heard))
     world.declares(failed(), too_long(10))
     return world
 
@@ -160,7 +175,7 @@ def test_a_server_that_starts_tells_what_is_open_and_young(make_world, tmp_path)
     world.ends("c", "completed", "over")
     world.ends("d", "failed", "young")
     world.clock.advance(600)
-    world.adds("notifications", lambda _: Sender([heard]))
+    world.adds("notifications", lambda _: sender_to(heard))
     world.passes()
     world.passes()
     assert {incident.flow for incident in world.open} == {"old", "young"}
@@ -178,7 +193,7 @@ def test_a_sender_that_was_away_tells_nothing_of_history(world, heard):
         world.passes()
     world.ends("now", "failed")
     world.passes()
-    world.adds("notifications", lambda _: Sender([heard]))
+    world.adds("notifications", lambda _: sender_to(heard))
     world.passes()
     assert [message.incident.runs for message in heard.messages] == [["now"]]
 
@@ -202,6 +217,7 @@ def test_a_restart_at_any_moment_sends_nothing_twice(make_world, tmp_path):
     heard.failures = [transient(), transient()]
     world.declares(failed())
     for number in range(4):
+        world.clock.advance(HOUR)  # more often it would flap
         world.ends(f"bad{number}", "failed")
         _turns(world, heard)
         world.ends(f"good{number}")
@@ -211,10 +227,15 @@ def test_a_restart_at_any_moment_sends_nothing_twice(make_world, tmp_path):
 
 def _turns(world, heard):
     for _ in range(40):
-        world.restarts()
-        world.others.clear()
-        world.adds("notifications", lambda _: Sender([heard]))
+        _turn(world, heard)
         world.passes()
+
+
+def _turn(world, heard):
+    """Another server takes over."""
+    world.restarts()
+    world.others.clear()
+    world.adds("notifications", lambda _: sender_to(heard))
 
 
 def test_a_channel_that_is_down_is_tried_again(told_world, heard):
@@ -247,6 +268,15 @@ def test_attempts_have_one_id(told_world, heard):
     assert len(set(heard.attempts)) == 1
 
 
+def test_waits_grow_end_and_are_never_shorter_than_asked():
+    """A fifth longer at the most, by chance; a Retry-After counts up to five minutes."""
+    assert [wait_after(attempt, 0, lambda: 0.0) for attempt in range(1, 7)] == [5, 15, 60, 300, 900, None]
+    assert wait_after(1, 0, lambda: 1.0) == 6
+    assert wait_after(1, 120, lambda: 0.5) == 120
+    assert wait_after(1, 1e9, lambda: 0.5) == MAX_RETRY_AFTER
+    assert rest_after(1e9, lambda: 0.5) == MAX_RETRY_AFTER
+
+
 def test_retry_after_is_honoured(told_world, heard):
     """The channel rests for as long as the receiver asked, for other messages too."""
     heard.failures = [transient(retry_after=120)]
@@ -258,6 +288,28 @@ def test_retry_after_is_honoured(told_world, heard):
     assert len(heard.attempts) == 1
     for _ in range(10):
         told_world.passes()
+    assert sorted(message.incident.subject.name for message in heard.messages) == ["nightly", "other"]
+
+
+@pytest.mark.parametrize("ahead", [-180, 0, 180])
+def test_who_takes_over_has_another_clock(world, heard, ahead):
+    """A message that was put off, a channel left alone, and one written just now: each waits as long as it was to wait."""
+    world.adds("notifications", lambda _: sender_to(heard))
+    world.declares(failed(), flow="nightly")
+    world.clock.advance(ahead)
+    heard.failures = [transient(retry_after=60)]
+    world.ends("a", "failed")
+    world.passes()
+    assert len(heard.attempts) == 1
+    world.clock.advance(-ahead)
+    _turn(world, heard)
+    world.declares(failed(), flow="other")
+    world.ends("x", "failed", "other")
+    for _ in range(50):
+        world.passes()
+    assert len(heard.attempts) == (1 if ahead >= 0 else 3)
+    for _ in range(20):
+        world.passes()
     assert sorted(message.incident.subject.name for message in heard.messages) == ["nightly", "other"]
 
 
@@ -275,7 +327,7 @@ def test_a_channel_with_a_fault_holds_up_no_other(world, caplog):
     """It raises what no channel should; the next one still gets its message."""
     broken, heard = Heard("broken"), Heard()
     broken.failures = [ZeroDivisionError("secret") for _ in range(100)]
-    world.adds("notifications", lambda _: Sender([broken, heard]))
+    world.adds("notifications", lambda _: sender_to(broken, heard))
     world.declares(failed())
     world.ends("a", "failed")
     for _ in range(10):
@@ -284,36 +336,116 @@ def test_a_channel_with_a_fault_holds_up_no_other(world, caplog):
     assert {failure.error.message for failure in world.events("notification.failed")} == {"failed with ZeroDivisionError"}
 
 
-def test_a_flood_goes_out_in_parts(told_world, heard):
-    """So that a tick ends before the runner's deadline."""
-    now = told_world.clock()
-    events = [
-        kind(id=derived_id(now, str(number), kind.type), time=now, flow=f"flow{number}", run=f"r{number}", **fields)
-        for number in range(50)
-        for kind, fields in ((e.FlowDeclared, {"rules": (failed(),)}), (e.FlowRunFinished, {"state": "failed"}))
-    ]
-    told_world.harness.append(events)
-    told_world.passes()
-    assert len(heard.messages) == sender.LETTERS_A_TICK
-    for _ in range(3):
-        told_world.passes()
-    assert len(heard.messages) == 50
+def test_a_channel_that_hangs_holds_up_no_other(world):
+    """It never comes back; the other one is told at once, and the one that hangs when it has let go."""
+    hanging, heard = Heard("hanging"), Heard()
+    let_go = threading.Event()
+    sends = hanging.send
 
-
-def test_a_slow_channel_ends_its_tick_in_time(told_world, heard):
-    """After ten seconds of sending a tick begins nothing more."""
-    sends = heard.send
-
-    def slowly(message):
-        told_world.clock.advance(6)
+    def hang(message):
+        assert let_go.wait(20)
         return sends(message)
 
-    heard.send = slowly
-    for number in range(5):
-        told_world.declares(failed(), flow=f"flow{number}")
-        told_world.ends(f"r{number}", "failed", f"flow{number}")
+    hanging.send = hang
+    runner = world.adds("notifications", lambda _: sender_to(hanging, heard))
+    world.declares(failed())
+    world.ends("a", "failed")
+    world.harness.deliver()
+    world.harness.tick(1.0)
+    while runner.step():
+        pass
+    runner.live = True
+    until = time.monotonic() + 10
+    while not heard.messages:
+        assert time.monotonic() < until
+        runner.tick()
+    assert runner.plugin.busy
+    let_go.set()
+    world.passes()
+    assert heard.kinds == hanging.kinds == ["opened"]
+
+
+def test_what_is_acknowledged_is_told_once(told_world, heard):
+    """To a channel that wants to know; with who did it."""
+    heard.tells = FOLLOWED
+    told_world.ends("a", "failed")
     told_world.passes()
-    assert len(heard.messages) == 2
+    (opened,) = told_world.events("incident.opened")
+    told_world.appends(e.IncidentAcknowledged, incident=opened.incident, actor="ada", severity="error")
+    for _ in range(3):
+        told_world.passes()
+    assert heard.kinds == ["opened", "acknowledged"]
+    assert heard.messages[1].acknowledged_by == "ada"
+
+
+def test_acknowledged_before_it_was_told(told_world, heard):
+    """The channel hears that it opened, and then that somebody has it."""
+    heard.tells = FOLLOWED
+    heard.failures = [transient()]
+    told_world.ends("a", "failed")
+    told_world.passes()
+    (opened,) = told_world.events("incident.opened")
+    told_world.appends(e.IncidentAcknowledged, incident=opened.incident, actor="ada", severity="error")
+    for _ in range(10):
+        told_world.passes()
+    assert heard.kinds == ["opened", "acknowledged"]
+
+
+def test_updates_go_where_they_change_a_message(told_world, heard):
+    """With what the channel answered first, so that it can find that message again."""
+    heard.tells, heard.in_place = FOLLOWED, True
+    for name in "abc":
+        told_world.ends(name, "failed")
+        for _ in range(3):
+            told_world.passes()
+    assert heard.kinds == ["opened", "updated", "updated"]
+    assert [message.before for message in heard.messages[1:]] == [e.Receipt(id="r1")] * 2
+    assert len({message.id for message in heard.messages}) == 3
+
+
+def test_what_changes_during_an_attempt_is_told_after_it(world, heard):
+    """Resolved while the message that it opened was on its way: that is told too."""
+    runner = world.adds("notifications", lambda _: sender_to(heard))
+    world.declares(failed())
+    sends = heard.send
+
+    def meanwhile(message):
+        if message.kind == "opened":
+            assert on_its_way.wait(20)
+        return sends(message)
+
+    on_its_way, heard.send = threading.Event(), meanwhile
+    world.ends("a", "failed")
+    world.harness.deliver()
+    world.harness.tick(1.0)
+    runner.live = True
+    for _ in range(4):
+        runner.step()
+        runner.tick()
+    world.ends("b")
+    world.harness.deliver()
+    world.harness.tick(1.0)
+    runner.step()
+    on_its_way.set()
+    for _ in range(3):
+        world.passes()
+    assert heard.kinds == ["opened", "resolved"]
+
+
+def test_people_are_reminded_until_somebody_acknowledges(told_world, heard):
+    """Each under an id of its own."""
+    heard.repeat_seconds = 600.0
+    told_world.ends("a", "failed")
+    told_world.passes()
+    for _ in range(130):
+        told_world.passes(10)
+    assert heard.kinds == ["opened", "repeat", "repeat"]
+    assert len({message.id for message in heard.messages}) == 3
+    (opened,) = told_world.events("incident.opened")
+    told_world.appends(e.IncidentAcknowledged, incident=opened.incident, actor="ada", severity="error")
+    for _ in range(130):
+        told_world.passes(10)
+    assert heard.kinds == ["opened", "repeat", "repeat"]
 
 
 def test_rows_go_when_their_incident_is_long_over(told_world, heard):
@@ -326,7 +458,7 @@ def test_rows_go_when_their_incident_is_long_over(told_world, heard):
     told_world.passes()
     for _ in range(32):
         told_world.passes(86_400)
-    rows = told_world.harness.read(sender.outbox.sent.select())
+    rows = told_world.harness.read(outbox.letters.select())
     assert [row.kind for row in rows] == ["opened"]
     told_world.ends("d")
     told_world.passes()
@@ -338,16 +470,17 @@ def test_rows_go_when_their_incident_is_long_over(told_world, heard):
 
 def test_the_terminal_is_on_by_default_and_can_be_switched_off():
     """As text too, which is what environment variables hold."""
-    assert [channel.name for channel in create({})._channels] == ["terminal"]
+    assert [offer.make().name for offer in create({})._offers] == ["terminal"]
     for off in (False, "false", "0", "no", "off"):
-        assert create({"terminal": off})._channels == []
+        assert create({"terminal": off})._offers == []
 
 
 def test_a_webhook_is_added_by_its_address():
     """Beside the terminal; its address shows in no repr."""
     plugin = create({"webhook": "https://hooks.example/s3cret", "timeout_seconds": "2.5"})
-    assert [channel.name for channel in plugin._channels] == ["terminal", "webhook"]
-    assert "s3cret" not in repr(plugin._channels)
+    channels = [offer.make() for offer in plugin._offers]
+    assert [channel.name for channel in channels] == ["terminal", "webhook"]
+    assert "s3cret" not in repr(channels)
     assert "s3cret" not in repr(settings_of({"webhook": "https://hooks.example/s3cret"}))
 
 

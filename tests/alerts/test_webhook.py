@@ -10,13 +10,18 @@ import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
+import msgspec
 import pytest
 
 from flowtell import events as e
 from flowtell.rules import failed
+from flowtell.testing import PluginHarness
+from flowtell_alerts._backoff import MAX_RETRY_AFTER
 from flowtell_alerts.channels import ChannelError
-from flowtell_alerts.channels.webhook import MAX_RETRY_AFTER, Webhook, seconds_of
+from flowtell_alerts.channels._exchange import seconds_of
+from flowtell_alerts.channels.webhook import Webhook
 from flowtell_alerts.message import message_of
+from flowtell_alerts.outbox import letters
 from flowtell_alerts.sender import create
 
 SECRET = "s3cret-token"
@@ -256,3 +261,29 @@ def test_from_incident_to_receiver(world, receiver):
     ]
     assert SECRET.encode() not in b"".join(e.encode(event) for event in world.events("notification.failed"))
     assert SECRET.encode() not in b"".join(body for _, _, body in receiver.requests)
+
+
+def test_a_sender_in_a_process_of_its_own(receiver, tmp_path):
+    """Its message arrives, what it sent is in the log and in its table, and a restart sends nothing twice."""
+    settings = {"webhook": receiver.url, "terminal": False}
+    with PluginHarness(create, tmp_path, name="notifications", settings=settings, isolated=True) as harness:
+        harness.runner.live = True
+        harness.append([msgspec.structs.replace(OPENED, time=harness.clock(), since=harness.clock())])
+        harness.deliver()
+        until_sent(harness)
+        assert len(receiver.requests) == 1
+        assert [event.incident for event in harness.log("notification.sent")] == [OPENED.incident]
+        harness.restart()
+        harness.tick(1.0)
+        harness.tick(1.0)
+        assert len(receiver.requests) == 1
+        assert [row.state for row in harness.read(letters.select())] == ["told"]
+
+
+def until_sent(harness):
+    """Ticks until the log says so: the channel's thread is in another process."""
+    until = time.monotonic() + 20
+    while not harness.log("notification.sent"):
+        assert time.monotonic() < until
+        harness.tick(0.01)
+        time.sleep(0.01)

@@ -76,6 +76,11 @@ class Visit:
         found.wait_for(state="visible", timeout=10_000)
         return found
 
+    def has(self, selector: str, count: int) -> None:
+        """So many elements match, within ten seconds: what a page fills in comes when its parts have answered."""
+        expect = pytest.importorskip("playwright.sync_api").expect
+        expect(self.page.locator(selector)).to_have_count(count, timeout=10_000)
+
     def scrolls_sideways(self) -> bool:
         return self.page.evaluate("() => document.documentElement.scrollWidth > document.documentElement.clientWidth")
 

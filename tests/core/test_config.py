@@ -124,3 +124,25 @@ def test_a_plugins_keys_are_its_own(folder):
     loaded = load(folder, FLOWTELL_PLUGIN__MINE__SIZE="5")
     assert loaded.plugin("mine") == {"colour": "red", "size": "5"}
     assert loaded.plugin("other") == {}
+
+
+# --- rules --------------------------------------------------------------------------------------------------------
+
+
+def test_rules_are_tables_that_a_plugin_reads(folder):
+    """They are no settings; whoever reads them is told the file, where there is one."""
+    assert load(folder).rules_path == ""
+    write(folder, '[[rules]]\nkind = "failed"\n')
+    assert load(folder).rules_path == str(folder / "flowtell.toml")
+    assert load(folder)["server.port"] == 4727
+    write(folder, '[plugin.alerts]\nrules_path = "/etc/rules.toml"\n')
+    assert load(folder).rules_path == "/etc/rules.toml"
+    assert load(folder, FLOWTELL_PLUGIN__ALERTS__RULES_PATH="/other").rules_path == "/other"
+
+
+@pytest.mark.parametrize("text", ["rules = 3\n", '[rules]\nkind = "failed"\n'], ids=["number", "table"])
+def test_rules_that_are_no_list_are_refused(folder, text):
+    """With how to write it."""
+    write(folder, text)
+    with pytest.raises(BadValue, match=r"\[\[rules\]\]"):
+        load(folder)

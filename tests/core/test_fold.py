@@ -284,3 +284,20 @@ def test_contrary_ends_are_marked_and_change_nothing(tmp_path):
     assert [event.contrary for event in store.log.read(0)] == [False] + [True] * (len(ends) - 1)
     assert store.read(select(runs.c.state, runs.c.corrections)) == [("completed", len(ends) - 1)]
     store.close()
+
+
+def test_a_run_that_is_gone_from_its_source_is_closed(tmp_path):
+    """`removed` is no end that anybody counts; a run that had ended keeps its end, and nothing after it opens the run."""
+    store = open_store(f"sqlite:///{tmp_path}/flowtell.db")
+    gone, ended = "1" * 32, "2" * 32
+    told = [
+        e.FlowRunScheduled(id=derived_id(START, "a"), time=START, run=gone),
+        e.FlowRunFinished(id=derived_id(START, "b"), time=START, run=ended),
+        e.FlowRunRemoved(id=derived_id(START, "c"), time=START + 5, run=gone, reason="deleted"),
+        e.FlowRunRemoved(id=derived_id(START, "d"), time=START + 5, run=ended),
+        e.FlowRunPending(id=derived_id(START, "e"), time=START + 9, run=gone),
+    ]
+    in_tables("flow", [(0, event) for event in told], [2, 3], store)
+    found = store.read(select(runs.c.state, runs.c.ended, runs.c.corrections).order_by(runs.c.id))
+    assert found == [("removed", START + 5, 0), ("completed", START, 0)]
+    store.close()

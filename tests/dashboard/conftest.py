@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,10 @@ import pytest
 from sqlalchemy.dialects import sqlite
 from starlette.testclient import TestClient
 
+from flowtell.ids import new_id
+from flowtell.store import open_store
+from flowtell.store.store import Store
+from flowtell.store.tables import runs
 from flowtell.testing import PluginHarness, example_history
 from flowtell_dashboard.plugin import create
 
@@ -76,3 +80,48 @@ def _words(node: Any) -> Iterator[str]:
             yield from _words(each)
     elif isinstance(node, dict):
         yield from _words(node.get("props", {}).get("children"))
+
+
+# --- runs of one's own making -------------------------------------------------------------------------------------
+
+MINUTE = 60_000_000
+NOW = 1_790_000_000_000_000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(f"sqlite:///{tmp_path / 'flowtell.db'}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def put(store: Store) -> Callable[..., None]:
+    """`put({"started": …}, …)`: rows of runs as they are; what is not said is that of a completed run of a minute."""
+
+    def write(*given: dict[str, Any]) -> None:
+        with store.write() as transaction:
+            transaction.connection.execute(runs.insert(), [row_of(each) for each in given])
+
+    return write
+
+
+def row_of(given: dict[str, Any]) -> dict[str, Any]:
+    started = given.get("started", NOW)
+    row = {
+        "id": new_id(),
+        "flow": "orders",
+        "environment": "prod",
+        "source": "",
+        "state": "completed",
+        "changed": started or NOW,
+        "started": started,
+        "ended": started + MINUTE if started else None,
+        "due": None,
+        "deployment": None,
+        "tags": None,
+        "writer": 1,
+        "first_seq": 1,
+        "last_seq": 1,
+    }
+    return row | given

@@ -26,13 +26,14 @@ def test_runs_come_newest_first_with_their_state_in_words(overview):
 
 def test_tiles_count_and_link_to_what_they_count(overview, words):
     tiles = overview().tiles
-    assert [words(tile) for tile in tiles[:4]] == [
+    assert [words(tile) for tile in tiles[:5]] == [
         "Running 0 right now",
+        "Late 0 right now",
         "Completed 1 last 24 hours",
         "Failed 1 last 24 hours",
         "Crashed 1 last 24 hours",
     ]
-    for tile, state in zip(tiles, ("running", "completed", "failed", "crashed"), strict=False):
+    for tile, state in zip(tiles, ("running", "late", "completed", "failed", "crashed"), strict=False):
         assert RunFilter.of(tile.href.partition("?")[2]).state == (state,)
 
 
@@ -124,7 +125,9 @@ def test_what_is_not_installed_or_switched_off_has_no_tile(house, monkeypatch):
     def missing(_read):
         raise ModuleNotFoundError("flowtell_alerts")
 
-    monkeypatch.setattr(neighbours, "_ASKED", (("incidents", "Open incidents", missing), ("n", "N", lambda _read: 3)))
+    monkeypatch.setattr(
+        neighbours, "_ASKED", (("incidents", "Open incidents", missing, "/alerts"), ("n", "N", lambda _read: 3, ""))
+    )
     assert neighbours.figures(house.store.read) == [neighbours.Figure("n", "N", 3)]
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from dash import html
 
 from flowtell.events import Failure, FlowRunFinished, FlowRunStarted, LogRecorded, TaskRunFinished, TaskRunStarted
 from flowtell.ids import new_id, span_id
-from flowtell_dashboard.run_page import LOG_LINES, TASK_RUNS, read_run_page, wanted_run
+from flowtell_dashboard.run_page import TASK_RUNS, read_run_page, wanted_page, wanted_run
+from flowtell_dashboard.settings import Settings
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -44,7 +46,7 @@ def run(house):
 
 @pytest.fixture
 def page(house):
-    return lambda wanted: read_run_page(house.store.read, wanted)
+    return lambda wanted, number=1: read_run_page(house.store.read, wanted, number)
 
 
 def test_the_run_is_found_by_its_own_its_spans_and_its_traces_id(page, run):
@@ -61,17 +63,34 @@ def test_facts_are_shown_and_what_is_unknown_is_left_out(page, run, words):
     assert "Deployment" not in facts
 
 
+@pytest.mark.parametrize(
+    ("address", "linked"), [("https://prefect/runs/1", True), ("javascript:alert(1)", False)], ids=["a page", "a script"]
+)
+def test_a_run_of_a_source_has_a_link_to_its_page_there(house, page, words, address, linked):
+    """And names of parameters whose values stay there. What is no web page is not linked."""
+    moment = house.clock()
+    one = new_id(moment)
+    with house.store.write() as transaction:
+        house.store.log.writer(transaction, "theirs", "journal", source="prefect")
+    house.feed(
+        [FlowRunStarted(id=new_id(moment), time=moment, run=one, flow="f", url=address, parameters={"day": None})],
+        writer="theirs",
+    )
+    facts = page(one).facts
+    assert ("prefect: its page there" in words(facts), "stays in prefect" in words(facts)) == (linked, True)
+    assert (address in str(facts)) == linked
+
+
 def test_the_error_comes_with_its_traceback(page, run, words):
     assert words(page(run).error).startswith("Why it failed KeyError 'day' Traceback")
 
 
-def test_task_runs_and_logs_are_there(page, run, words):
+def test_task_runs_are_there(page, run):
     shown = page(run)
     assert [(row["task"], row["index"], row["word"], row["error"]) for row in shown.task_rows] == [
         ("load", 2, "Failed", "KeyError: 'day'")
     ]
     assert shown.task_summary == "1 of 1 shown, 1 ended"
-    assert words(shown.logs) == "Logs 1 line WARNING load <b>odd</b> row"
 
 
 def test_a_running_run_grows_from_its_start(house, page):
@@ -98,8 +117,8 @@ def test_an_ambiguous_id_asks_for_more_digits(page, run, house, words):
     assert "Give more" in words(page(run[:16]).head)
 
 
-def test_a_large_run_is_cut_and_says_so(house, page, words):
-    """The newest lines and the first task runs; no answer grows with the run."""
+def test_a_large_run_is_turned_over_page_by_page_and_counted_exactly(house, page, words):
+    """No answer grows with the run, and none of its task runs is out of reach."""
     moment = house.clock()
     run = new_id(moment)
     mine = {"run": run, "flow": "wide"}
@@ -108,16 +127,24 @@ def test_a_large_run_is_cut_and_says_so(house, page, words):
         TaskRunStarted(id=new_id(moment), time=moment, task_run=new_id(moment), task="t", **mine)
         for _ in range(TASK_RUNS + 5)
     )
-    house.feed(
-        LogRecorded(id=new_id(moment), time=moment, message=f"line {number}", **mine) for number in range(LOG_LINES + 5)
-    )
-    shown = page(run)
-    assert len(shown.task_rows) == TASK_RUNS
-    assert shown.task_summary == f"{TASK_RUNS} of {TASK_RUNS}+ shown, 0 ended"
-    said = words(shown.logs)
-    assert f"the newest {LOG_LINES} lines" in said
-    assert said.endswith(f"line {LOG_LINES + 4}")
-    assert "line 4 " not in said
+    first, last = page(run), page(run, 2)
+    assert "1 to 1,000 of 1,005 shown, 0 ended" in words(html.Span(first.task_summary))
+    assert "1,001 to 1,005 of 1,005 shown" in words(html.Span(last.task_summary))
+    seen = [row["id"] for shown in (first, last) for row in shown.task_rows]
+    assert len(seen) == len(set(seen)) == TASK_RUNS + 5
+    assert [row["id"] for row in page(run, 99).task_rows] == seen[TASK_RUNS:]
+
+
+def test_the_address_says_which_page_and_a_hand_edited_one_the_first():
+    assert wanted_page("http://127.0.0.1:4727/runs/abc?tasks=3") == ("abc", 3)
+    for odd in ("0", "-1", "x", "9" * 30, "", "²"):
+        assert wanted_page(f"/runs/abc?tasks={odd}") == ("abc", 1)
+
+
+def test_the_trace_is_linked_where_the_template_leads(house, run):
+    settings = Settings("https://tempo.example/trace/{trace}")
+    assert f"https://tempo.example/trace/{TRACE}" in str(read_run_page(house.store.read, run, 1, settings).head)
+    assert "Trace" not in str(read_run_page(house.store.read, run).head)
 
 
 def test_every_query_is_bounded_and_walks_an_index(run, watched):

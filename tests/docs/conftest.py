@@ -38,7 +38,7 @@ VARIES = (
     (r"\x1b\[[0-9;?]*[A-Za-z]", ""),
     (r"\b\d{4}-\d\d-\d\d[ T]", ""),
     (r"\b\d\d:\d\d:\d\d(\.\d+Z?)?\b", "TIME"),
-    (r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)[0-9a-f]{8,32}\b|\b\d{8,32}\b", "ID"),
+    (r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)[0-9a-f]{8,32}\b|\b\d{8,32}\b|\b[a-f]{8}\b", "ID"),
     (r"\b[\d.]+ ?(ms|s|m|h)\b( \d+ s)?", "SPAN"),
     (r"\b[\d.]+ [kM]?B\b", "SIZE"),
     (r"\b\d+\.\d+e?[-+]?\d*\b", "NUMBER"),
@@ -147,6 +147,18 @@ class Reader:
         for process in self._began:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(20)
+            _await_end(process.pid)
+
+
+def _await_end(group: int) -> None:
+    """Until nobody of the process group is left: the shell ends before the server that it began."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)
 
 
 def on_a_terminal(command: str, folder: Path, environ: dict[str, str]) -> str:

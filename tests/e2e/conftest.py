@@ -29,9 +29,11 @@ class House:
 
     # --- processes ------------------------------------------------------------------------------------------------
 
-    def child(self, script: str, *arguments: object, **options: Any) -> subprocess.Popen[bytes]:
-        command = [sys.executable, str(CHILDREN / script), *map(str, arguments)]
-        log = open(self.folder / f"{script}.err", "ab")  # noqa: SIM115  # the child's
+    def child(self, script: str | Path, *arguments: object, **options: Any) -> subprocess.Popen[bytes]:
+        """A script of `children`, or one of an absolute path; `python` is another interpreter's, with another flowtell."""
+        path = CHILDREN / script
+        command = [str(options.pop("python", sys.executable)), str(path), *map(str, arguments)]
+        log = open(self.folder / f"{path.name}.err", "ab")  # noqa: SIM115  # the child's
         environment = {**os.environ, **options.pop("env", {})}
         process = subprocess.Popen(command, stderr=log, env=environment, **options)
         log.close()
@@ -45,10 +47,10 @@ class House:
         process.side = side  # type: ignore[attr-defined]
         return process
 
-    def server(self, wait: bool = True) -> subprocess.Popen[bytes]:
+    def server(self, wait: bool = True, port: int = 0, **environ: str) -> subprocess.Popen[bytes]:
         place = self.folder / "address"
         place.unlink(missing_ok=True)
-        process = self.child("server.py", place)
+        process = self.child("server.py", place, port, env=environ)
         until = time.monotonic() + 40
         while wait and not place.exists():
             assert process.poll() is None, self.errors()
@@ -152,6 +154,10 @@ class House:
             assert self.sql(f"SELECT id, state FROM {table} WHERE ended IS NULL") == []
         return Counter(row[0] for row in self.sql("SELECT state FROM runs"))
 
+    def series(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        """Every sample of `/metrics`, by name and labels."""
+        return parse_metrics(self.get("/metrics").decode())
+
     def check_totals(self) -> int:
         """`/metrics` says what a count over the events says. How many series were compared."""
         counted = self.sql(
@@ -160,7 +166,7 @@ class House:
             "WHERE type IN ('flow_run.finished', 'task_run.finished') AND contrary IS NULL GROUP BY 1, 2, 3, 4"
         )
         compared = 0
-        series = parse_metrics(self.get("/metrics").decode())
+        series = self.series()
         for kind, flow, task, state, number in counted:
             labels = {"flow": flow, "state": state} | ({"task": task} if kind.startswith("task") else {})
             name = "flowtell_task_runs_total" if kind.startswith("task") else "flowtell_flow_runs_total"

@@ -8,7 +8,7 @@ import pytest
 
 from flowtell import Asset, flow, materialize, task
 from flowtell.errors import BadAssetKey
-from flowtell.events import AssetDeclared, AssetFailed, AssetMaterialized, AssetMaterializing
+from flowtell.events import AssetChecked, AssetDeclared, AssetFailed, AssetMaterialized, AssetMaterializing
 from flowtell.testing import Recorder, recorder
 
 RAW = Asset("file://shop/raw.csv", name="Raw orders", owners=["data@shop.example"], tags=["raw"])
@@ -172,6 +172,72 @@ def test_a_task_can_say_more_about_what_it_makes() -> None:
             wrong()
     [made] = seen.of(AssetMaterialized)
     assert (made.metadata, made.by) == ({"rows": 3, "source": "shop"}, "duckdb")
+
+
+def test_each_output_can_have_its_own_dependencies() -> None:
+    """A mapping in `asset_deps`: assets, and names of the parameters through which assets come in."""
+
+    @materialize(
+        "s3://lake/by_day", "s3://lake/total", asset_deps={"s3://lake/by_day": ["orders"], "s3://lake/total": [RAW]}
+    )
+    def summarize(orders: Any) -> None: ...
+
+    @materialize("s3://lake/orders")
+    def orders() -> list[int]:
+        return [1, 2]
+
+    @flow
+    def etl() -> None:
+        summarize(orders())
+
+    with recorder() as seen:
+        etl()
+    assert upstream_of(seen, "s3://lake/by_day") == [("s3://lake/orders", "object")]
+    assert upstream_of(seen, "s3://lake/total") == [("file://shop/raw.csv", "declared")]
+
+
+def test_a_body_says_what_it_reads_and_makes() -> None:
+    """`observe` what is read, `materialize` with facts, once for each partition."""
+    report = Asset("s3://lake/report")
+
+    @materialize(report)
+    def make() -> None:
+        RAW.observe(version="v3")
+        for day in ("2026-11-19", "2026-11-20"):
+            report.materialize(partition=day, rows=10)
+
+    with recorder() as seen:
+        make()
+    first, second = seen.of(AssetMaterialized)
+    assert (first.partition, second.partition, second.rows) == ("2026-11-19", "2026-11-20", 10)
+    assert [(one.asset, one.version, one.evidence) for one in second.upstream] == [("file://shop/raw.csv", "v3", "read")]
+
+
+def test_a_check_is_a_fact() -> None:
+    """It is told and returned; what to do about it is the code's."""
+    report = Asset("s3://lake/report")
+
+    @task
+    def look() -> None:
+        if not report.check("not empty", False, value=0, severity="warn"):
+            report.check("was empty before", True)
+
+    with recorder() as seen:
+        look()
+    assert [(one.check, one.passed) for one in seen.of(AssetChecked)] == [("not empty", False), ("was empty before", True)]
+
+
+def test_columns_have_origins() -> None:
+    """By column, the asset and column that it comes from."""
+
+    @materialize("s3://lake/report", columns={"amount": [(RAW, "price")]})
+    def make() -> None: ...
+
+    with recorder() as seen:
+        make()
+    [made] = seen.of(AssetMaterialized)
+    assert [(one.asset, one.column) for one in made.columns[0].origins] == [("file://shop/raw.csv", "price")]
+    assert upstream_of(seen, "s3://lake/report") == [("file://shop/raw.csv", "column")]
 
 
 def test_which_asset_is_made_can_be_said_at_the_call() -> None:

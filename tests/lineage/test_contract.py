@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from flowtell.events import AssetCached, AssetDeclared, AssetFailed, AssetObserved, AssetRemoved, Failure, UpstreamAsset
 from flowtell.ids import derived_id
 from flowtell.testing import FakeClock, PluginContract, example_history
@@ -27,3 +29,27 @@ class TestLineage(PluginContract):
             AssetRemoved(id=derived_id(START, "e"), time=START, asset="file://x"),
         ]
         return [*example_history(), *others]
+
+
+@pytest.mark.slow
+class TestIsolated(TestLineage):
+    """The same from a process of its own."""
+
+    isolated = True
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+class TestIsolatedOnPostgreSQL(TestLineage):
+    isolated = True
+
+    @pytest.fixture(autouse=True)
+    def _databases(self, new_database):
+        self.store_url = lambda folder: new_database()
+
+
+@pytest.mark.postgres
+class TestLineageOnPostgreSQL(TestLineage):
+    @pytest.fixture(autouse=True)
+    def _databases(self, new_database):
+        self.store_url = lambda folder: new_database()

@@ -24,7 +24,7 @@ from flowtell.ids import new_id
 from flowtell.testing import FakeClock, PluginHarness
 from flowtell_lineage.errors import AssetNotFound
 from flowtell_lineage.plugin import create
-from flowtell_lineage.reading import assets, get_asset, materializations, neighbourhood, whole_graph
+from flowtell_lineage.reading import assets, get_asset, materializations, surroundings, whole_graph
 
 START = FakeClock().now
 RAW, CLEAN, REPORT = "s3://lake/raw", "s3://lake/clean", "s3://lake/report"
@@ -118,7 +118,7 @@ def test_an_unknown_asset_is_answered_with_the_closest(lineage):
     with pytest.raises(AssetNotFound, match="Did you mean 's3://lake/clean'"):
         get_asset(lineage.read, "s3://lake/claen")
     with pytest.raises(AssetNotFound, match="Did you mean 's3://lake/clean'"):
-        neighbourhood(lineage.read, "clean")
+        surroundings(lineage.read, "clean")
 
 
 # --- edges --------------------------------------------------------------------------------------------------------
@@ -155,32 +155,32 @@ def test_arguments_that_could_not_be_followed_are_told(lineage):
     assert get_asset(lineage.read, CLEAN).latest.unfollowed == ("raw", "rates")
 
 
-def test_the_neighbourhood_goes_so_many_steps_each_way(lineage):
+def test_the_surroundings_go_so_many_steps_each_way(lineage):
     """Up from an asset and down from it, never sideways."""
     chain = [made(f"x://{at + 1}", f"x://{at}") for at in range(5)]
     lineage.feed([*chain, made("x://side", "x://0")])
-    assert pairs(neighbourhood(lineage.read, "x://2")) == {(f"x://{at}", f"x://{at + 1}") for at in range(5)}
-    near = neighbourhood(lineage.read, "x://2", upstream=1, downstream=2)
+    assert pairs(surroundings(lineage.read, "x://2")) == {(f"x://{at}", f"x://{at + 1}") for at in range(5)}
+    near = surroundings(lineage.read, "x://2", upstream=1, downstream=2)
     assert {asset.asset for asset in near.assets} == {"x://1", "x://2", "x://3", "x://4"}
 
 
 def test_circles_and_assets_made_of_themselves_end(lineage):
     lineage.feed([made("x://a", "x://b"), made("x://b", "x://a", "x://b")])
-    assert pairs(neighbourhood(lineage.read, "x://a")) == {("x://b", "x://a"), ("x://a", "x://b"), ("x://b", "x://b")}
+    assert pairs(surroundings(lineage.read, "x://a")) == {("x://b", "x://a"), ("x://a", "x://b"), ("x://b", "x://b")}
 
 
 def test_an_answer_is_bounded_and_says_so(lineage):
     lineage.feed([made(f"x://{at}", "x://0") for at in range(1, 30)])
     graph = whole_graph(lineage.read, limit=10)
     assert (len(graph.assets), graph.whole) == (10, False)
-    assert not neighbourhood(lineage.read, "x://0", limit=10).whole
+    assert not surroundings(lineage.read, "x://0", limit=10).whole
     assert whole_graph(lineage.read).whole
 
 
 def test_many_assets_are_read_in_parts(lineage):
     """More keys than a store takes in one query."""
     lineage.feed([made(f"x://{at}", "x://0") for at in range(1, 1300)])
-    assert len(neighbourhood(lineage.read, "x://0").assets) == 1300
+    assert len(surroundings(lineage.read, "x://0").assets) == 1300
 
 
 # --- history ------------------------------------------------------------------------------------------------------

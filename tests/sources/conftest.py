@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -66,6 +67,19 @@ def the_run():
     def look() -> Run:
         (run,) = Observed().runs
         return run
+
+    return look
+
+
+@pytest.fixture
+def the_events():
+    """What the journals of this home say, of one type."""
+
+    def look(type: str) -> list[dict[str, Any]]:
+        lines = [
+            line for path in (Path(load().home) / "journals").glob("*.jsonl") for line in path.read_bytes().splitlines()
+        ]
+        return [event for line in lines if (event := json.loads(line))["type"] == type]
 
     return look
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -113,11 +114,27 @@ def test_a_secret_is_never_shown(flowtell, monkeypatch):
 def test_the_schema_takes_what_the_configuration_takes(flowtell):
     schema = flowtell("config", "show", "--schema").json
     jsonschema.Draft202012Validator.check_schema(schema)
-    good = tomllib.loads('home = "/x"\n[server]\nport = 1\n[plugins]\nenable = ["a"]\n[plugin.a]\nanything = 1\n')
+    good = tomllib.loads(
+        'home = "/x"\n[server]\nport = 1\n[plugins]\nenable = ["a"]\n[plugin.a]\nanything = 1\nisolate = "process"\n'
+    )
     jsonschema.validate(good, schema)
-    for bad in ({"hoem": "/x"}, {"server": {"port": "1"}}, {"server": {"prot": 1}}):
+    jsonschema.validate({"channel": {"ops": {"type": "slack"}}, "limits": {"tag": {"database": 3}}}, schema)
+    wrong_keys_of_plugins = [{"isolate": "thread"}, {"isolate_nice": 20}, {"isolate_memory_mb": -1}, {"values": "yes"}]
+    for bad in (
+        {"hoem": "/x"},
+        {"server": {"port": "1"}},
+        {"server": {"prot": 1}},
+        {"limits": {"tags": {"database": 3}}},
+        *({"plugin": {"a": keys}} for keys in wrong_keys_of_plugins),
+    ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(bad, schema)
+
+
+def test_the_schema_in_the_docs_is_that_of_today(flowtell):
+    """`make schemas` writes it."""
+    kept = Path(__file__).parents[3] / "docs/schemas/flowtell.toml.json"
+    assert json.loads(kept.read_bytes()) == flowtell("config", "show", "--schema").json
 
 
 # --- the store, plugins and the server ----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -165,11 +166,24 @@ def test_an_empty_file_and_one_without_header(home, log):
     assert not Path(headless.path).exists()
 
 
-def test_the_header_of_a_later_format(home, log):
-    """Its lines are read all the same: their types pass through."""
-    written(home, b'{"type":"journal.opened","format":99,"writer":"w","pid":"?"}\n', line("a"), header=False)
-    assert log.ingest().messages() == ["a"]
+def test_a_journal_of_a_later_format(home, log):
+    """Is neither read nor deleted: a format is raised when lines are no longer what they were. Others are read."""
+    later = written(home, b'{"type":"journal.opened","format":99,"writer":"w","pid":"?"}\n', line("a"), header=False)
+    written(home, line("b"))
+    assert log.ingest().messages() == ["b"]
     assert log.problems() == []
+    assert Path(later.path).exists()
+
+
+def test_a_header_with_fields_of_a_later_version(home, log):
+    """Is a header all the same: what it says beside that passes."""
+    name = f"{new_id()}-7"
+    header = {"type": "journal.opened", "writer": name[:32], "pid": 7, "environment": "moon", "region": {"new": 1}}
+    path = home / "journals" / f"{name}.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(msgspec.json.encode(header) + b"\n" + line("a"))
+    assert log.ingest().messages() == ["a"]
+    assert {event.environment for event in log.store.log.read(0)} == {"moon"}
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import os
 import sqlite3
+import sys
 import threading
 import time
 from typing import Any, ClassVar
@@ -16,10 +19,11 @@ from sqlalchemy.dialects.sqlite import insert
 from flowtell import events as e
 from flowtell.ids import new_id
 from flowtell.plugin import MAX_HOPS, BasePlugin, RetryLater
-from flowtell.runner import MAX_ROWS, Runner, RunnerThread
-from flowtell.store import open_store
+from flowtell.runner import MAX_ROWS
+from flowtell.runner.flood import Flood
+from flowtell.runner.own_values import changeable_fields
 from flowtell.store.log import Line
-from flowtell.store.tables import dead_events, runs
+from flowtell.store.tables import runs
 from flowtell.testing import FakeClock
 
 DEADLINE = 0.4
@@ -46,78 +50,6 @@ class Counting(BasePlugin):
 
     def handle(self, events):
         self.context.write(self.add, [{"flow": event.flow, "number": 1} for event in events])
-
-
-class Stage:
-    """A store, runners on threads, and a watchdog as the server has it."""
-
-    def __init__(self, folder):
-        self.store = open_store(f"sqlite:///{folder}/flowtell.db")
-        self.threads: list[RunnerThread] = []
-        self._stop = threading.Event()
-        self._watchdog = threading.Thread(target=self._watch, daemon=True)
-        self._watchdog.start()
-        self._n = 0
-
-    def _watch(self):
-        while not self._stop.wait(0.05):
-            for thread in self.threads:
-                thread.watch()
-
-    def run(self, name, factory, **options):
-        runner = Runner(name, factory, self.store, deadline=DEADLINE, **options)
-        runner.all_statuses = lambda: [thread.runner.status() for thread in self.threads]
-        thread = RunnerThread(runner)
-        pause = thread._pause
-        thread._pause = lambda state, seconds: pause(state, seconds / 10)
-        self.threads.append(thread)
-        thread.start()
-        return runner
-
-    def say(self, *messages, flow="f"):
-        lines = []
-        for message in messages:
-            body = e.encode(e.LogRecorded(id=new_id(), time=FakeClock().now, flow=flow, message=message))
-            lines.append(Line(e.decode(body), body, self._n))
-            self._n += 1
-        with self.store.write() as transaction:
-            self.store.log.append(
-                transaction, self.store.log.writer(transaction, "w", "journal"), lines, int(time.time() * 1e6)
-            )
-
-    def counted(self, name):
-        table = counting(name)[1]
-        return dict(tuple(row) for row in self.store.read(select(table)))
-
-    def dead(self, name):
-        rows = self.store.read(select(dead_events).where(dead_events.c.plugin == name))
-        return [self.store.log.read(row.seq - 1, 1)[0].message for row in rows]
-
-    def until(self, condition, seconds=15.0):
-        until = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < until, [thread.runner.status() for thread in self.threads]
-            time.sleep(0.01)
-
-    def at_the_tail(self, *runners, seconds=15.0):
-        self.until(lambda: all(runner.cursor == self.store.window.head for runner in runners), seconds)
-        for runner in runners:  # committed, too
-            self.until(lambda runner=runner: runner.busy is None, seconds)
-
-    def close(self):
-        for thread in self.threads:
-            thread.stop(0.5)
-        self._stop.set()
-        self._watchdog.join()
-        self.store.close()
-
-
-@pytest.fixture
-def stage(tmp_path, caplog):
-    caplog.set_level(logging.CRITICAL)
-    made = Stage(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -462,6 +394,163 @@ def test_one_that_writes_into_events_changes_its_own_day_only(stage, good):
     assert stage.counted("good") == {"f": 1}
 
 
+def test_one_that_writes_into_values_changes_its_own_copy(stage, good):
+    """A mapping inside a frozen event can be written into; an outsider gets one of its own, others see what was said."""
+    seen: list[Any] = []
+
+    class Reader(BasePlugin):
+        wants = ("bad.said",)
+
+        def handle(self, events):
+            seen.extend(event.payload for event in events)
+
+    class Writer(Reader):
+        def handle(self, events):
+            for event in events:
+                event.payload["deep"]["list"].append("changed")
+                event.payload["new"] = "changed"
+
+    writer = stage.run("writer", lambda settings: Writer(), shared=False)
+    said = {"deep": {"list": [1]}}
+    with stage.store.write() as transaction:
+        who = stage.store.log.writer(transaction, "w", "journal")
+        new = [e.UserEvent(id=new_id(), time=FakeClock().now, type="bad.said", payload=said) for _ in range(20)]
+        lines = [Line(e.decode(e.encode(event)), e.encode(event), n) for n, event in enumerate(new)]
+        stage.store.log.append(transaction, who, lines, FakeClock().now)
+    stage.at_the_tail(writer, good)
+    reader = stage.run("reader", lambda settings: Reader())
+    stage.at_the_tail(reader)
+    assert writer.status().errors == 0
+    assert seen == [said] * 20
+    assert stage.store.window.after(0, 100)[0].payload == said
+
+
+def test_most_events_hold_nothing_to_write_into():
+    """So that giving an outsider its own values costs nothing for them."""
+    assert changeable_fields(e.TaskRunFinished) == changeable_fields(e.LogRecorded) == ()
+    assert changeable_fields(e.FlowRunStarted) == ("parameters",)
+    assert changeable_fields(e.FlowDeclared) == ("parameters_schema", "rules")
+    assert changeable_fields(e.UserEvent) == ("resource", "payload", "related", "extra")
+
+
+def test_one_that_forks(stage, good):
+    """The fork that comes back from `handle` ends there: it commits nothing, and counts nothing twice."""
+    forked: list[int] = []
+
+    def handle(self, events, go_on):
+        go_on(events)
+        forked.append(os.fork())
+
+    bad = stage.run("bad", hostile(handle))
+    stage.say(*["fine"] * 20)
+    stage.at_the_tail(bad, good)
+    stage.say("fine")
+    stage.at_the_tail(bad, good)
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in forked] == [0] * len(forked)
+    assert stage.counted("bad") == stage.counted("good") == {"f": 21}
+
+
+def test_one_that_leaks_threads(stage, good):
+    """Hundreds of threads that sleep: everybody goes on."""
+    release = threading.Event()
+
+    def handle(self, events, go_on):
+        go_on(events)
+        for _ in range(100):
+            threading.Thread(target=release.wait, args=(60,), daemon=True).start()
+
+    bad = stage.run("bad", hostile(handle))
+    for _ in range(5):
+        stage.say(*["fine"] * 10)
+        stage.at_the_tail(good, seconds=3)
+    stage.at_the_tail(bad, good)
+    release.set()
+    assert stage.counted("bad") == stage.counted("good") == {"f": 50}
+
+
+def test_one_that_raises_when_it_is_dropped(stage, good, monkeypatch):
+    """What `__del__` raises is nobody's."""
+    heard: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda said: heard.append(said.exc_type))
+    ended: list[bool] = []
+
+    def dropped(self):
+        if not ended:
+            raise ValueError("not even now")
+
+    def handle(self, events, go_on):
+        raising(ValueError("a new one, as a traceback keeps the plugin"))(self, events, go_on)
+
+    bad = stage.run("bad", hostile(handle, __del__=dropped))
+    stage.say("fine", "poison", "fine")
+    stage.at_the_tail(bad, good)
+    gc.collect()
+    ended.append(True)
+    assert ValueError in heard
+    assert stage.dead("bad") == ["poison"]
+    assert stage.counted("good") == {"f": 3}
+
+
+BULK = {
+    "a value": lambda self, cause: self.context.write(self.table.insert().values(flow="x" * 100_000_000, number=1)),
+    "rows of a statement": lambda self, cause: self.context.write(
+        self.table.insert().values([{"flow": f"{n}{'x' * 10_000_000}", "number": 1} for n in range(10)])
+    ),
+    "events": lambda self, cause: [
+        self.context.emit(e.UserEvent(type="bad.much", payload={"x": "x" * 1_000_000}), cause=cause, name=str(n))
+        for n in range(40)
+    ],
+}
+
+
+@pytest.mark.parametrize("offer", BULK.values(), ids=BULK)
+def test_a_bulky_write_set_is_refused_wherever_its_bulk_is(stage, good, offer):
+    """Not only in rows that are handed over beside the statement."""
+
+    def handle(self, events, go_on):
+        go_on(events)
+        if any(event.message == "poison" for event in events):
+            offer(self, events[0])
+
+    bad = stage.run("bad", hostile(handle))
+    stage.say("fine", "poison", "fine")
+    stage.at_the_tail(good, seconds=5)
+    stage.at_the_tail(bad, seconds=30)
+    assert stage.dead("bad") == ["poison"]
+    assert "more than 32 MiB" in bad.last_error
+    assert stage.counted("bad") == {"f": 2}
+
+
+def test_a_flood_in_the_log_is_bounded(stage, good, caplog):
+    """Of ten thousand warnings, two hundred in ten seconds reach the server's log."""
+    caplog.set_level(logging.WARNING)
+
+    def handle(self, events, go_on):
+        for number in range(10_000):
+            self.context.logger.warning("flood %d", number)
+        go_on(events)
+
+    logging.getLogger("flowtell.plugin.bad").filters.clear()
+    stage.say(*["fine"] * 10)
+    bad = stage.run("bad", hostile(handle))
+    stage.at_the_tail(bad, good)
+    assert len([record for record in caplog.records if "flood" in record.getMessage()]) == 200
+
+
+def test_the_first_line_after_a_flood_says_what_is_missing():
+    """With the clock moved by hand."""
+    now = [0.0]
+    flood = Flood(records=3, seconds=10.0, clock=lambda: now[0])
+    lines = []
+    for number in range(8):
+        record = logging.makeLogRecord({"msg": "line %d", "args": (number,)})
+        if number == 6:
+            now[0] = 11.0
+        if flood.filter(record):
+            lines.append(record.getMessage())
+    assert lines == ["line 0", "line 1", "line 2", "line 6 (3 records before this one were left out)", "line 7"]
+
+
 def test_one_that_floods_its_log(stage, good):
     """A hundred thousand lines: the other's lag stays small."""
 
@@ -531,7 +620,7 @@ def test_a_locked_store_lays_nothing_aside(stage, good, tmp_path):
     stage.say(*["fine"] * 10)
     stage.at_the_tail(bad, good)
     holder = sqlite3.connect(tmp_path / "flowtell.db", isolation_level=None, check_same_thread=False)
-    stage.store._writing.raw_connection().driver_connection.execute("PRAGMA busy_timeout=50")
+    stage.store.database.writing.raw_connection().driver_connection.execute("PRAGMA busy_timeout=50")
     stage.say(*["fine"] * 10)
     try:
         holder.execute("BEGIN IMMEDIATE")

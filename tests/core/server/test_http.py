@@ -7,22 +7,15 @@ import http.client
 import json
 import os
 import socket
-import threading
 import time
-from contextlib import contextmanager
 
 import pytest
-import uvicorn
-from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 
 from flowtell import bus, config
 from flowtell import events as e
 from flowtell.errors import PortInUse, TokenNeeded
 from flowtell.ids import new_id
 from flowtell.server.app import bind, run_server, running_server
-from flowtell.server.guard import BODY_LIMIT, Guard
 
 TOKEN = "s3cret"
 QUIET = {"server.port": 0, "plugins.disable": "dashboard,prometheus,lineage,alerts,notifications"}
@@ -194,48 +187,6 @@ def test_what_is_not_there_is_json_404(opened):
         assert status == 404, path
         assert json.loads(body)["error"]
     assert opened.ask("/api/runs", method="POST")[0] in (404, 405)
-
-
-@contextmanager
-def reading_server():
-    """A guard over an application that reads whole bodies."""
-
-    async def take(request):
-        return PlainTextResponse(str(len(await request.body())))
-
-    app = Guard(Starlette(routes=[Route("/take", take, methods=["POST"])]), "")
-    listener = bind("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        yield Client(f"http://127.0.0.1:{listener.getsockname()[1]}")
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        listener.close()
-
-
-def test_a_body_is_bounded():
-    """413 beyond the bound, by its length or in chunks whose length nobody tells; at the bound it is taken."""
-    with reading_server() as client:
-        assert client.ask("/take", "POST", b"x" * BODY_LIMIT)[:2] == (200, str(BODY_LIMIT).encode())
-        assert status_of_a_flood(client, chunked=False) == 413
-        assert status_of_a_flood(client, chunked=True) == 413
-        assert client.ask("/take", "POST", b"x")[0] == 200
-
-
-def status_of_a_flood(client, chunked):
-    piece = b"x" * (1 << 20)
-    with socket.create_connection((client.host, client.port), timeout=20) as raw:
-        length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {BODY_LIMIT + (4 << 20)}"
-        raw.sendall(f"POST /take HTTP/1.1\r\nHost: localhost\r\n{length}\r\n\r\n".encode())
-        try:
-            for _ in range((BODY_LIMIT >> 20) + 4):
-                raw.sendall(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
-        except OSError:  # it has answered and closed
-            pass
-        return int(raw.recv(1000).split()[1])
 
 
 # --- the stream ---------------------------------------------------------------------------------------------------

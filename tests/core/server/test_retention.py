@@ -25,9 +25,10 @@ DAY = 86_400_000_000
 NOW = FakeClock().now
 
 
-@pytest.fixture
-def store(home):
-    made = open_store(f"sqlite:///{home}/flowtell.db")
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def store(home, request):
+    url = f"sqlite:///{home}/flowtell.db" if request.param == "sqlite" else request.getfixturevalue("new_database")()
+    made = open_store(url)
     yield made
     made.close()
 
@@ -145,6 +146,7 @@ def run_steps(ingester):
         time.sleep(0.26)  # past the time between two probes
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)  # the other has no checkpoint of ours
 def test_a_journal_goes_only_when_it_is_in_the_log_and_on_disk(store, ingester, home):
     """Not while its writer lives, not before a checkpoint went through, not while somebody holds it."""
     journal = open_journal(str(home))
@@ -163,7 +165,7 @@ def test_a_journal_goes_only_when_it_is_in_the_log_and_on_disk(store, ingester, 
         with store.write() as transaction:
             transaction.connection.exec_driver_sql("UPDATE counters SET value = value")
             store.log.writer(transaction, "other", "journal")
-        store._writing.raw_connection().driver_connection.execute("PRAGMA busy_timeout=50")
+        store.database.writing.raw_connection().driver_connection.execute("PRAGMA busy_timeout=50")
         assert ingester.delete_ended() == 0
     assert Path(journal.path).exists()
     assert ingester.delete_ended() == 1

@@ -8,8 +8,10 @@ import pytest
 from sqlalchemy import create_engine, event, insert
 
 from flowtell.errors import RunNotFound
+from flowtell.events import FlowRunStarted, LogRecorded, MeasureRecorded, TaskRunStarted, encode
 from flowtell.ids import new_id
 from flowtell.store import reading, tables
+from flowtell.store.packing import COLUMNS, pack
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -262,3 +264,34 @@ def test_stats_tell_how_far_each_plugin_is(read, add, add_log, monkeypatch):
     assert (stats.head, stats.oldest, stats.live_writers, stats.dropped) == (4, START, 1, 3)
     assert stats.tables["events"] == reading.Count(rows=3, more=True)
     assert stats.cursors == (reading.Cursor(plugin="prometheus", seq=1, lag_events=3, moved=START, dead_events=1),)
+
+
+def test_what_is_told_of_a_run_is_found_by_its_own_index(read, add, plans):
+    """Retries, measures and the like come whole; log lines and task runs, which are many, are passed over unread."""
+    run, other, moment = new_id(), new_id(), START
+    given = [
+        FlowRunStarted(id=new_id(), time=moment, run=run, flow="f", name="brisk"),
+        TaskRunStarted(id=new_id(), time=moment, run=run, task_run=new_id(), task="t"),
+        LogRecorded(id=new_id(), time=moment, run=run, message="a line"),
+        MeasureRecorded(id=new_id(), time=moment, run=run, name="rows", value=3.5, unit="1"),
+        MeasureRecorded(id=new_id(), time=moment, run=other, name="another's"),
+    ]
+    for n, each in enumerate(given):
+        columns = {name: getattr(each, name) or None for name in COLUMNS}
+        add(tables.events, **columns, received=moment, writer=1, n=n, data=pack(encode(each), each))
+    told = reading.list_told(read, run)
+    assert [one.event for one in told] == [given[0], given[3]]
+    assert [one.event for one in reading.list_told(read, run, after=told[0].seq)] == [given[3]]
+    assert all("USING INDEX events_told" in plan and "TEMP B-TREE" not in plan for plan in plans), plans
+
+
+def test_all_task_runs_are_counted_and_turned_over_page_by_page(read, add, add_run):
+    """Where the list of runs stops counting at a thousand, the run's own page counts on."""
+    run = add_run()
+    ids = sorted(new_id() for _ in range(1203))
+    for at, task_run in enumerate(ids):
+        ended = START + SECOND if at % 2 else None
+        add(tables.task_runs, run=run, id=task_run, task="t", state="running", changed=START, ended=ended, writer=1)
+    assert reading.count_all_task_runs(read, run) == reading.TaskRunCount(total=1203, ended=601)
+    assert reading.count_all_task_runs(read, run, most=10).total == 10
+    assert [task.id for task in reading.list_task_runs(read, run, limit=1000, offset=1000)] == ids[1000:]

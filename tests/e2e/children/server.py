@@ -1,6 +1,6 @@
 """A server that writes its address into a file once it answers.
 
-server.py ADDRESS_FILE
+server.py ADDRESS_FILE [PORT]
 """
 
 import logging
@@ -19,4 +19,5 @@ def announce(url: str) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
-    run_server(config.load({"server.port": 0, "plugins.disable": "dashboard"}), announce=announce)
+    port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    run_server(config.load({"server.port": port, "plugins.disable": "dashboard"}), announce=announce)
