@@ -87,6 +87,11 @@ SETTINGS: tuple[Setting, ...] = (
         16_384,
         "Bytes of one encoded parameter value that are kept; beyond that its type and size.",
     ),
+    _whole(
+        "capture.max_artifact_bytes",
+        1_000_000,
+        "Bytes of one encoded artifact that are kept; beyond that its first rows or characters.",
+    ),
 )
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}

@@ -401,7 +401,11 @@ class MeasureRecorded(Event, tag="measure.recorded"):
 class ArtifactCreated(Event, tag="artifact.created"):
     key: str = ""
     kind: str = ""
+    """`table`, `markdown`, `link` or `progress`; of a source its own word."""
     data: Any = None
+    description: str = ""
+    artifact: str = ""
+    """Where it moves on what was shown before: the id of the event that created that."""
 
 
 class _Transaction(Event):

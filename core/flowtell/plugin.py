@@ -206,7 +206,7 @@ Factory = Callable[[Mapping[str, Any]], Plugin | None]
 CONFIDENTIAL: Final[dict[str, dict[str, Any]]] = {
     "flow_run.started": {"parameters": {}},
     "flow_run.resumed": {"answer": None},
-    "artifact.created": {"data": None},
+    "artifact.created": {"data": None, "description": ""},
     "deployment.declared": {"parameters": {}},
 }
 """Fields with values that a user passed, and what stands there instead.

@@ -30,6 +30,10 @@ def test_rules(reader, root):
     reader.follow(root / "docs" / "rules.md")
 
 
+def test_artifacts(reader, root):
+    reader.follow(root / "docs" / "artifacts.md")
+
+
 @needs_curl
 def test_dashboards_made_for_another_exporter(reader, root):
     reader.follow(root / "docs" / "exporters_prefect.md")

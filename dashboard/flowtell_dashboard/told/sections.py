@@ -98,14 +98,16 @@ def _artifacts(artifacts: Sequence[Artifact]) -> Any:
     """The last of each key: an artifact that is written anew, as progress is, takes the place of the one before."""
     if not artifacts:
         return None
-    last = {(each.task, each.key or str(place)): each for place, each in enumerate(artifacts)}
+    last = {(each.task, each.key or each.id): each for each in artifacts}
     shown = [_artifact(each) for each in list(last.values())[:SHOWN]]
     return html.Section([_title("Artifacts", len(last)), *shown], **attributes(data_part="Artifacts"))
 
 
 def _artifact(artifact: Artifact) -> Any:
     said = html.Span([" ", artifact.kind, " ", artifact.task, " ", pieces.moment(artifact.time)], className="quiet")
-    return html.Div([html.H3([artifact.key or "no key", said]), _content(artifact)], className="artifact")
+    described = html.P(artifact.description, className="quiet") if artifact.description else None
+    parts = [html.H3([artifact.key or "no key", said]), described, _content(artifact)]
+    return html.Div([part for part in parts if part is not None], className="artifact")
 
 
 def _content(artifact: Artifact) -> Any:

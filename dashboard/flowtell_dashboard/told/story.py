@@ -50,11 +50,14 @@ class Measure(NamedTuple):
 
 
 class Artifact(NamedTuple):
+    id: str
+    """Of the first, where it was moved on."""
     time: int
     task: str
     key: str
     kind: str
     data: Any
+    description: str
 
 
 class Touched(NamedTuple):
@@ -100,7 +103,10 @@ def story_of(told: list[ToldEvent], *, more: bool = False) -> Story:
         changes=[change for one in told if (change := _change(one))],
         measures=_measures(event for event in events if event.type == "measure.recorded"),
         artifacts=[
-            Artifact(event.time, event.task, event.key, event.kind, event.data) for event in _of(events, "artifact.created")
+            Artifact(
+                event.artifact or event.id, event.time, event.task, event.key, event.kind, event.data, event.description
+            )
+            for event in _of(events, "artifact.created")
         ],
         assets=_assets(events),
         waits=_waits(_of(events, "task_run.retrying")),

@@ -101,6 +101,18 @@ def test_measures_assets_and_artifacts_are_shown(told: Any, shown: Any) -> None:
     assert "20 %" not in page
 
 
+def test_an_artifact_without_a_key_is_moved_on_by_its_id(told: Any, shown: Any) -> None:
+    """The later one stands in its place; another without a key beside it. A description is shown."""
+    run = told(
+        (e.FlowRunStarted, {}),
+        (e.ArtifactCreated, {"id": "f" * 32, "kind": "progress", "data": 12.5}),
+        (e.ArtifactCreated, {"kind": "progress", "data": 77.5, "artifact": "f" * 32, "description": "Rows read."}),
+        (e.ArtifactCreated, {"kind": "progress", "data": 33.5}),
+    )
+    page = shown(run)
+    assert ("12.5 %" in page, "77.5 %" in page, "33.5 %" in page, "Rows read." in page) == (False, True, True, True)
+
+
 def test_what_a_flow_wrote_is_never_executed(told: Any, house: PluginHarness) -> None:
     """Markup stays text, and an address of another kind than a page's is no link."""
     run = told(
