@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from flowtell.engine.current import current_run
     from flowtell.engine.logs import get_run_logger
     from flowtell.engine.marks import allow_failure, unmapped
+    from flowtell.engine.pausing import apause_flow_run, pause_flow_run
     from flowtell.engine.retries import exponential_backoff
+    from flowtell.engine.run_input import RunInput
     from flowtell.engine.serving import serve
     from flowtell.engine.spans import trace_environment
     from flowtell.engine.statements import emit_event, measure
@@ -27,9 +29,11 @@ __version__ = VERSION
 
 _LATER = {
     "Asset": "engine.assets",
+    "RunInput": "engine.run_input",
     "ThreadPoolTaskRunner": "engine.task_runners",
     "absent": "rules",
     "allow_failure": "engine.marks",
+    "apause_flow_run": "engine.pausing",
     "bind": "engine.context",
     "concurrency": "engine.concurrency",
     "blind": "rules",
@@ -45,6 +49,7 @@ _LATER = {
     "late": "rules",
     "measure": "engine.statements",
     "measured": "rules",
+    "pause_flow_run": "engine.pausing",
     "serve": "engine.serving",
     "stale": "rules",
     "too_long": "rules",
@@ -69,10 +74,12 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Asset",
+    "RunInput",
     "ThreadPoolTaskRunner",
     "__version__",
     "absent",
     "allow_failure",
+    "apause_flow_run",
     "bind",
     "blind",
     "budget",
@@ -90,6 +97,7 @@ __all__ = [
     "materialize",
     "measure",
     "measured",
+    "pause_flow_run",
     "serve",
     "stale",
     "task",

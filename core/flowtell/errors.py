@@ -772,6 +772,85 @@ class LimitsNotKept(FlowtellError):
         super().__init__(f"Limits are kept at {place}, which cannot be had ({problem}): {instead}.")
 
 
+# --- paused runs ----------------------------------------------------------------------------------------------------
+
+
+class PauseError(FlowtellError):
+    """A run cannot pause, or not go on."""
+
+    code = "FT2600"
+
+
+class PauseOutsideFlow(PauseError):
+    """Something paused that is no flow run."""
+
+    code = "FT2601"
+
+    def __init__(self, task: str = "") -> None:
+        self.task = task
+        where = f"in task '{task}'" if task else "outside a flow run"
+        super().__init__(f"pause_flow_run was called {where}. Call it in the function of the flow that is to pause.")
+
+
+class FlowPauseTimeout(PauseError):
+    """A paused run was not answered in time."""
+
+    code = "FT2602"
+
+    def __init__(self, flow: str, run: str, key: str, seconds: float | None) -> None:
+        self.flow, self.run, self.key, self.seconds = flow, run, key, seconds
+        within = "in time" if seconds is None else f"within {seconds:g} s"
+        super().__init__(
+            f"Nobody answered pause '{key}' of flow '{flow}' {within}. Run it again, or give it a longer timeout."
+        )
+
+
+class BadQuestion(PauseError):
+    """What a pause is to wait for, or how, makes no sense."""
+
+    code = "FT2603"
+
+    def __init__(self, what: str, problem: str) -> None:
+        self.what, self.problem = what, problem
+        super().__init__(f"pause_flow_run({what}): {problem}.")
+
+
+class BadAnswer(PauseError):
+    """An answer does not fit what was asked; the run goes on waiting.
+
+    `problems` has one entry for each thing that is wrong, with its `field`.
+    """
+
+    code = "FT2604"
+    status = 422
+
+    def __init__(self, key: str, problems: tuple[object, ...]) -> None:
+        self.key, self.problems = key, problems
+        told = "; ".join(map(str, self.problems))
+        super().__init__(f"The answer to '{key}' does not fit: {told}. The run still waits: correct it and answer again.")
+
+
+class RunNotPaused(PauseError):
+    """A run that is to go on does not wait for an answer, or not for this one."""
+
+    code = "FT2605"
+    status = 409
+
+    def __init__(self, run: str, problem: str) -> None:
+        self.run, self.problem = run, problem
+        super().__init__(f"Run {run} was not resumed: {problem}.")
+
+
+class BoxFull(PauseError):
+    """A run was told more than is kept."""
+
+    code = "FT2606"
+
+    def __init__(self, path: str, limit: int) -> None:
+        self.path, self.limit = path, limit
+        super().__init__(f"{path} holds answers of {limit:,} bytes already; the run takes no more of them.")
+
+
 # --- plugins in a process of their own ----------------------------------------------------------------------------
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from flowtell import bus
+from flowtell.actions import action_on
 from flowtell.cli import cells
 from flowtell.cli.actor import actor
 from flowtell.cli.options import Json, RunId
@@ -16,7 +16,6 @@ from flowtell.cli.run_cancelling import Cancelling
 from flowtell.cli.session import Session, open_session
 from flowtell.errors import RunNotCancellable
 from flowtell.events import ActionDone, ActionRequested, Failure
-from flowtell.ids import new_id
 from flowtell.rules import seconds
 from flowtell.store.reading import Run, get_run
 
@@ -42,14 +41,14 @@ def cancel(
         who = actor()
         cancelling = Cancelling(session, run, actor=who, reason=reason)
         arguments = {"grace": grace_seconds, "reason": reason}
-        _say(ActionRequested, run, who, arguments)
+        bus.emit(action_on(run, ActionRequested, "cancel", who, arguments))
         try:
             how = cancelling.carry_out(grace_seconds)
         except RunNotCancellable as error:
             told = Failure(type=type(error).__name__, message=str(error))
-            _say(ActionDone, run, who, arguments, outcome="failed", error=told)
+            bus.emit(action_on(run, ActionDone, "cancel", who, arguments, outcome="failed", error=told))
             raise
-        _say(ActionDone, run, who, arguments, outcome=how)
+        bus.emit(action_on(run, ActionDone, "cancel", who, arguments, outcome=how))
         _print(session, get_run(session.read, run.id), how)
 
 
@@ -58,18 +57,6 @@ def _span(text: str) -> float:
         return seconds(float(text) if text.replace(".", "", 1).isdigit() else text)
     except ValueError as error:
         raise Misuse(f"--grace: {error}.") from error
-
-
-def _say(
-    kind: type[ActionRequested | ActionDone], run: Run, actor: str, arguments: dict[str, object], **more: object
-) -> None:
-    now = time.time_ns() // 1000
-    bus.emit(
-        kind(
-            id=new_id(now), time=now, run=run.id, flow=run.flow, deployment=run.deployment, due=run.due, action="cancel",
-            target=run.id, actor=actor, arguments=arguments, **more,  # type: ignore[arg-type]
-        )
-    )  # fmt: skip
 
 
 def _print(session: Session, run: Run, how: str) -> None:

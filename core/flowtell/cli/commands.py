@@ -33,6 +33,7 @@ OWN: Final = (
     Command("run", "flowtell.cli.run:app", _RUN),
     Command("serve", "flowtell.cli.serve:app", _RUN),
     Command("cancel", "flowtell.cli.cancel:app", _RUN),
+    Command("resume", "flowtell.cli.resume:app", _RUN),
     Command("runs", "flowtell.cli.runs:app", _LOOK),
     Command("limits", "flowtell.cli.limits:app", _LOOK),
     Command("deployments", "flowtell.cli.deployments:app", _LOOK),

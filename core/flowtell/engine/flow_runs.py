@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flowtell.engine.flows import Flow
     from flowtell.engine.futures import Future
     from flowtell.engine.inputs import Inputs
+    from flowtell.engine.letters import Letters
     from flowtell.events import WaitsOn
 
 
@@ -44,6 +45,8 @@ class FlowRun(Run):
     cause: str = ""
     parent_span: str = ""
     """Of the caller, where the run joined a trace that is not flowtell's."""
+    letters: Letters | None = None
+    """What it was told at its pauses, once it had one."""
 
     def __init__(
         self, flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], assignment: Assignment | None = None
@@ -221,6 +224,8 @@ class FlowRun(Run):
 
     def _after_end(self) -> None:
         self.args, self.kwargs = (), {}
+        if self.letters is not None:
+            self.letters.close()
         if not self.parent_run:
             from flowtell.engine.farewell import say_where_to_look
 

@@ -32,7 +32,7 @@ class State(str):
         return self in ("failed", "timed_out")
 
     def is_final(self) -> bool:
-        return self not in ("pending", "running", "retrying")
+        return self not in ("pending", "running", "retrying", "paused")
 
 
 class Expired(BaseException):

@@ -432,12 +432,14 @@ _TOLD_COLUMNS: Final = [events.c.seq, events.c.contrary, *_LINE_COLUMNS]
 _IS_TOLD: Final = and_(events.c.run.is_not(None), text(SELDOM))
 
 
-def list_told(read: Read, run: str, after: int = 0, limit: int = 1000) -> list[ToldEvent]:
+def list_told(read: Read, run: str, after: int = 0, limit: int = 1000, types: Sequence[str] = ()) -> list[ToldEvent]:
     """Up to `limit` events of a run and its task runs with `seq > after`, in log order: all but its log lines, its
     heartbeats and the beginnings and ends of its task runs, which `list_logs` and `list_task_runs` tell. One that an
-    earlier version kept in a shape that this one cannot read is left out.
+    earlier version kept in a shape that this one cannot read is left out. With `types`, of these alone.
     """
     wanted = select(*_TOLD_COLUMNS).where(_IS_TOLD, events.c.run == run, events.c.seq > after)
+    if types:
+        wanted = wanted.where(events.c.type.in_(types))
     return [told for row in read(wanted.order_by(events.c.seq).limit(limit)) if (told := _told(row))]
 
 

@@ -100,6 +100,29 @@ def terminal():
     return run
 
 
+@pytest.fixture
+def asked_on_a_terminal():
+    """Run one command line in a terminal, and type a line whenever it asks for one; what it shows."""
+
+    def run(*words: str, typed: list[str]) -> str:
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 200, 0, 0))
+        process = subprocess.Popen([SCRIPT, *words], stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        shown = b""
+        for line in typed:
+            while not shown.endswith(b": "):
+                shown += os.read(ours, 65536)
+            os.write(ours, line.encode() + b"\n")
+            shown += os.read(ours, 65536)
+        shown += read_all(ours).encode()
+        os.close(ours)
+        process.wait(30)
+        return shown.decode()
+
+    return run
+
+
 def read_all(descriptor: int) -> str:
     parts = []
     try:
