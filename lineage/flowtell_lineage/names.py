@@ -57,6 +57,8 @@ _ROOTED: Final = frozenset({"hdfs", "dbfs", "file", "viewfs", "maprfs"})
 _OBJECTS: Final = frozenset({"s3", "gs", "abfss", "wasbs"})
 _BARE: Final = frozenset({"bigquery", "pubsub", "file"})
 """Namespaces of the whole world: the store's name alone."""
+_FILES: Final = frozenset({"duckdb", "sqlite"})
+"""Databases that are a file: the namespace is its path, and the table's name follows the last slash of a key."""
 _COSMOS: Final = "azurecosmos"
 _COSMOS_PATH: Final = re.compile(r"(dbs/[^/]+)(?:/(.*))?", re.DOTALL)
 _HOSTS: Final = frozenset(_PORTS) | {"snowflake", "awsathena", "unitycatalog", "azurekusto", _COSMOS}
@@ -98,6 +100,9 @@ def split(key: str) -> Name:
         return Name(f"arn:{authority}", path)
     if scheme in _BARE and (scheme != "file" or not authority):
         return _bare(scheme, key[address.end(1) + 3 :])
+    if scheme in _FILES:
+        folder, _, inside = path.rstrip("/").rpartition("/")
+        return Name(f"{scheme}://{authority}/{folder}".rstrip("/") if folder else f"{scheme}://{authority}", inside)
     if scheme == _COSMOS and (inner := _COSMOS_PATH.fullmatch(path)):
         return Name(f"{scheme}://{_host(scheme, authority)}/{inner[1]}", (inner[2] or "").rstrip("/"))
     return Name(_namespace(scheme, authority), _name(scheme, path))
@@ -130,6 +135,8 @@ def _key_at(address: re.Match[str], name: str) -> str:
     scheme, authority, path = _scheme(address[1]), address[2], address[3] or ""
     if scheme == _COSMOS and _COSMOS_PATH.fullmatch(path) and path.count("/") == 1:
         return f"{scheme}://{_host(scheme, authority)}/{path}/{name}".rstrip("/")
+    if scheme in _FILES:
+        return _key_in_file(scheme, authority, path, name)
     if path or scheme in ("arn", _WRAPPED) or (scheme in _BARE and (scheme != "file" or not authority)):
         return ""
     if scheme == _COSMOS and name.startswith("dbs/"):
@@ -137,6 +144,14 @@ def _key_at(address: re.Match[str], name: str) -> str:
     host = _without_port(scheme, _host(scheme, authority))
     inside = _path(scheme, name)
     return f"{scheme}://{host}/{inside}" if inside or not host else f"{scheme}://{host}"
+
+
+def _key_in_file(scheme: str, authority: str, path: str, name: str) -> str:
+    """Empty for a name that would read as a part of the file's path."""
+    if "/" in name or (path and not name):
+        return ""
+    file = f"{scheme}://{authority}/{path}" if path else f"{scheme}://{authority}"
+    return f"{file}/{name}" if name else file
 
 
 def _path(scheme: str, name: str) -> str:
@@ -193,7 +208,7 @@ def _without_port(scheme: str, host: str) -> str:
 def _without_end(namespace: str) -> str:
     """Without slashes at the end, but for those of an address that is nothing more."""
     shorter = namespace.rstrip("/")
-    if shorter.endswith(":") and _URL.fullmatch(namespace):
+    if shorter.endswith(":") and "/" not in shorter and _URL.fullmatch(namespace):
         bare = shorter[:-1]
         return bare if bare in _BARE else f"{shorter}//"
     return shorter

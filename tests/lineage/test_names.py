@@ -105,11 +105,29 @@ def test_a_slash_in_front_or_none_is_the_same_path():
         ("", "x"),
         ("pubsub", "subscription:p:id"),
         ("inmemory://", "1f2e"),
+        ("duckdb:///srv/shop.duckdb", "a/b"),
+        ("duckdb:///srv/shop.duckdb", ""),
+        ("duckdb://srv", "shop.duckdb/x"),
     ],
 )
 def test_what_is_odd_keeps_both_its_texts(pair):
     """Namespaces that are no address, slashes and dots in odd places, names that look like keys."""
     assert split(key_of(*pair)) == pair
+
+
+@pytest.mark.parametrize(
+    ("pair", "key"),
+    [
+        (("duckdb:///srv/shop.duckdb", "shop.main.orders"), "duckdb:///srv/shop.duckdb/shop.main.orders"),
+        (("duckdb://shop.duckdb", "shop.main.orders"), "duckdb://shop.duckdb/shop.main.orders"),
+        (("duckdb://:memory:", "memory.main.orders"), "duckdb://:memory:/memory.main.orders"),
+        (("sqlite:///srv/shop.db", "orders"), "sqlite:///srv/shop.db/orders"),
+    ],
+)
+def test_a_table_in_a_database_that_is_a_file_has_a_key_to_read(pair, key):
+    """As `dbt-ol` spells them: no page of OpenLineage's names them."""
+    assert key_of(*pair) == key
+    assert split(key) == pair
 
 
 def test_names_that_differ_have_keys_that_differ():
@@ -142,7 +160,7 @@ def _made(asset, upstream):
 # --- for all ------------------------------------------------------------------------------------------------------
 
 SCHEMES = ["postgres", "postgresql", "s3", "s3a", "hdfs", "file", "bigquery", "pubsub", "kafka", "arn", "dataset", "odd",
-           "azurecosmos", "snowflake", "inmemory", "mysql+pymysql"]  # fmt: skip
+           "azurecosmos", "snowflake", "inmemory", "mysql+pymysql", "duckdb", "duckdb:"]  # fmt: skip
 TEXT = st.text(alphabet="aB1./%2EF:@-é ", max_size=12)
 KEYS = st.builds("{}://{}".format, st.sampled_from(SCHEMES), TEXT) | TEXT
 NAMESPACES = (

@@ -99,7 +99,7 @@ def airflow() -> list[dict[str, Any]]:
             job_facets=job,
             inputs=[
                 dataset(SHOP, "shop.public.raw", inputFacets={"inputStatistics": facet(rowCount=130)}),
-                dataset(SHOP, "shop.public.unrelated"),
+                dataset(SHOP, "shop.public.days"),
             ],
             outputs=[made],
         ),

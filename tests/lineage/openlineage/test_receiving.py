@@ -62,11 +62,19 @@ def test_what_a_task_made_has_its_numbers_columns_and_sql(home):
     assert measures == {"rows": 120, "bytes": 4096, "read_rows": 130}
 
 
-def test_columns_say_what_is_upstream_and_not_every_input(home):
-    """The task read a third table, of which nothing went into this one."""
+def test_an_only_output_is_also_made_of_inputs_that_no_column_names(home):
+    """The task looked into a third table, as a join or a filter does; columns cannot tell of it."""
     events = events_of(home, s.airflow())
-    assert edges(events) == {(RAW, ORDERS, "column")}
-    assert {event.asset for event in of(events, "asset.observed")} == {RAW, "postgres://shop/shop/public/unrelated"}
+    looked_into = "postgres://shop/shop/public/days"
+    assert edges(events) == {(RAW, ORDERS, "column"), (looked_into, ORDERS, "product")}
+    assert {event.asset for event in of(events, "asset.observed")} == {RAW, looked_into}
+
+
+def test_of_two_outputs_columns_alone_say_what_is_upstream(home):
+    made = [s.dataset("a", f"out{n}", columnLineage=s.columns(x=("a", f"in{n}", "x"))) for n in (1, 2)]
+    read = [s.dataset("a", name) for name in ("in1", "in2", "in3")]
+    events = events_of(home, [s.run_event("COMPLETE", 1, s.DAG, s.DAG_JOB, inputs=read, outputs=made)])
+    assert edges(events) == {(f"dataset://a/in{n}", f"dataset://a/out{n}", "column") for n in (1, 2)}
 
 
 def test_a_seed_that_is_in_no_input_is_upstream_all_the_same(home):
@@ -81,6 +89,34 @@ def test_failures_have_their_error_and_failed_tests_are_checks(home):
     assert (end.state, end.error.message) == ("failed", "1 of 9 tests failed")
     (check,) = of(events, "asset.checked")
     assert (check.check, check.column, check.passed, check.severity) == ("not_null", "day", False, "error")
+
+
+@pytest.mark.parametrize(("kind", "checks"), [("START", 0), ("ABORT", 0), ("OTHER", 1), ("COMPLETE", 1), ("FAIL", 1)])
+def test_a_check_counts_once_and_only_where_it_was_made(home, kind, checks):
+    """`dbt-ol` has it in two facets, tells it at the start already, and tells a skipped test as one that failed."""
+    told = s.facet(assertions=[{"assertion": "unique", "success": False, "column": "id"}])
+    tested = s.dataset("a", "x", dataQualityAssertions=told, inputFacets={"dataQualityAssertions": told})
+    events = events_of(home, [s.run_event(kind, 1, s.TEST, ("dbt", "test.shop.unique"), inputs=[tested])])
+    assert len(of(events, "asset.checked")) == checks
+
+
+def test_where_dbt_would_keep_failing_rows_is_no_table(home):
+    audit = s.dataset("a", "x_audit", dbt_model=s.facet(config={"materialized": "test"}))
+    events = events_of(
+        home, [s.run_event("COMPLETE", 1, s.TEST, ("dbt", "test.x"), inputs=[s.dataset("a", "x")], outputs=[audit])]
+    )
+    assert {event.asset for event in events if event.type.startswith("asset.")} == {"dataset://a/x"}
+
+
+def test_tags_are_those_that_people_gave(home):
+    """Not the version that OpenLineage's client puts there; Airflow's are in both key and value."""
+    tags = [
+        {"key": "openlineage_client_version", "value": "1.54.0", "source": "OPENLINEAGE_CLIENT"},
+        {"key": "sales", "value": "sales", "source": "AIRFLOW"},
+        {"key": "team", "value": "web"},
+    ]
+    events = events_of(home, [s.run_event("START", 1, s.DAG, s.DAG_JOB, run_facets={"tags": s.facet(tags=tags)})])
+    assert of(events, "flow_run.started")[0].tags == ("sales", "team:web")
 
 
 def test_the_parts_of_a_run_add_up(home):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+import msgspec
+
 from flowtell import events as e
 from flowtell.events import Event
 from flowtell_lineage.names import key_of
@@ -31,6 +33,11 @@ _TOLD_ELSEWHERE: Final = frozenset(
 
 def asset_of(dataset: Dataset) -> str:
     return key_of(dataset.namespace, dataset.name)
+
+
+def is_made(dataset: Dataset) -> bool:
+    """Whether an output is one. To `dbt-ol` each test of dbt makes a table, which is where dbt would keep failing rows."""
+    return facet(facet(dataset.facets, "dbt_model"), "config").get("materialized") != "test"
 
 
 def facts_of(dataset: Dataset, exact: Exact | None = None) -> dict[str, Any]:
@@ -87,11 +94,16 @@ def _aliases(dataset: Dataset) -> tuple[str, ...]:
 
 
 def checks(dataset: Dataset, common: dict[str, Any]) -> Iterator[Event]:
-    """`asset.checked` for each assertion, wherever its facet stands."""
-    for container in (dataset.input_facets, dataset.output_facets, dataset.facets):
-        for check in parts(facet(container, "dataQualityAssertions"), "assertions"):
-            if isinstance(check.get("success"), bool):
-                yield _checked(asset_of(dataset), check, common)
+    """`asset.checked` for each assertion, wherever its facet stands; `dbt-ol` has it in two places."""
+    found = (
+        check
+        for container in (dataset.input_facets, dataset.output_facets, dataset.facets)
+        for check in parts(facet(container, "dataQualityAssertions"), "assertions")
+        if isinstance(check.get("success"), bool)
+    )
+    each = {msgspec.json.encode(check, order="deterministic"): check for check in found}
+    for check in each.values():
+        yield _checked(asset_of(dataset), check, common)
 
 
 def _checked(asset: str, check: dict[str, Any], common: dict[str, Any]) -> Event:

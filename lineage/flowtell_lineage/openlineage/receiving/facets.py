@@ -60,14 +60,15 @@ def owners(container: Any) -> tuple[str, ...]:
 
 
 def tags(container: Any) -> tuple[str, ...]:
-    """Of the whole, `key` or `key:value`."""
+    """Of the whole, `key` or `key:value`. Not those with which OpenLineage's client tells its own version."""
     found = (tag for tag in parts(facet(container, "tags"), "tags") if not text(tag, "field"))
-    return tuple(_tag(tag) for tag in found if text(tag, "key"))
+    return tuple(_tag(tag) for tag in found if text(tag, "key") and text(tag, "source") != "OPENLINEAGE_CLIENT")
 
 
 def _tag(tag: dict[str, Any]) -> str:
-    value = text(tag, "value")
-    return text(tag, "key") if value in ("", "true") else f"{text(tag, 'key')}:{value}"
+    """Airflow writes its tags into both key and value."""
+    key, value = text(tag, "key"), text(tag, "value")
+    return key if value in ("", "true", key) else f"{key}:{value}"
 
 
 def failure(container: Any) -> Failure | None:

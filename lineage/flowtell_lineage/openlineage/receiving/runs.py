@@ -137,19 +137,24 @@ class RunParts(Struct):
         """Whether inputs times outputs would say nothing any more, and cost more than its event."""
         return len(self.inputs) * len(self.outputs) > MOST_INFERRED
 
+    def infers(self, asset: str) -> bool:
+        """Whether inputs are upstream of an output though no facet says so: it has none, or is the only one and has columns.
+
+        A column is told by the columns it is made of, and not by the tables that a join or a filter looks into.
+        """
+        exact = self.outputs[asset].exact
+        return exact is None or (len(self.outputs) == 1 and "column" in exact.values() and "explicit" not in exact.values())
+
     def unfollowed(self, asset: str) -> tuple[str, ...]:
         """What may be upstream of an output and is not told one by one."""
-        inferred = self.outputs[asset].exact is None
-        return (f"{len(self.inputs)} inputs",) if self.too_many and inferred else ()
+        return (f"{len(self.inputs)} inputs",) if self.too_many and self.infers(asset) else ()
 
     def upstream(self, asset: str) -> dict[str, str]:
-        """Evidence by upstream asset of one output: what facets say, else every input."""
-        output = self.outputs[asset]
-        if output.exact is not None:
-            return output.exact
-        if self.too_many:
-            return {}
-        return {source: "product" for source in self.inputs if source != asset}
+        """Evidence by upstream asset of one output: what facets say, and every input where they leave that open."""
+        exact = self.outputs[asset].exact or {}
+        if self.too_many or not self.infers(asset):
+            return exact
+        return {**{source: "product" for source in self.inputs if source != asset}, **exact}
 
 
 class Runs:

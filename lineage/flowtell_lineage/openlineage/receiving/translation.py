@@ -12,7 +12,7 @@ from flowtell import events as e
 from flowtell.events import Event, UpstreamAsset
 from flowtell.ids import derived_id
 from flowtell_lineage.jobs import Job, flow_of
-from flowtell_lineage.openlineage.receiving.assets import asset_of, checks, descriptions, facts_of
+from flowtell_lineage.openlineage.receiving.assets import asset_of, checks, descriptions, facts_of, is_made
 from flowtell_lineage.openlineage.receiving.documents import Dataset, Document
 from flowtell_lineage.openlineage.receiving.facets import (
     Exact,
@@ -30,6 +30,8 @@ from flowtell_lineage.openlineage.receiving.runs import SOURCE, End, Identity, R
 
 _ENDS: Final = {"COMPLETE": "completed", "FAIL": "failed", "ABORT": "cancelled"}
 _ENDLESS: Final = frozenset({"STREAMING", "SERVICE"})
+_UNCHECKED: Final = frozenset({"START", "ABORT"})
+"""No check has been made yet, or none at all: `dbt-ol` tells a test that was skipped as one that failed."""
 
 
 class Translation:
@@ -46,6 +48,7 @@ class Translation:
             digest: of its content, which tells it from others of the same moment.
         """
         ids = _Ids(document.time, digest)
+        document = _without_what_is_not_made(document)
         if document.run is not None:
             return list(self._of_run(document, ids))
         return list(_of_job(document, ids) if document.job is not None else _of_dataset(document, ids))
@@ -60,10 +63,10 @@ class Translation:
         for dataset in document.inputs or ():
             known.inputs[asset_of(dataset)] = None
             yield e.AssetObserved(role="read", asset=asset_of(dataset), **facts_of(dataset), **ids.next(), **common)
-            yield from _about(dataset, ids, common)
+            yield from _about(dataset, document, ids, common)
         _gather(document, known)
         for dataset in document.outputs or ():
-            yield from _about(dataset, ids, common)
+            yield from _about(dataset, document, ids, common)
         yield from _told(document, who, known, ids, common, fresh=len(known.inputs) > before)
 
 
@@ -146,8 +149,14 @@ def _flow_declared(document: Document, who: Identity, ids: _Ids) -> Iterator[Eve
 # --- what it makes ----------------------------------------------------------------------------------------------------
 
 
-def _about(dataset: Dataset, ids: _Ids, common: dict[str, Any]) -> Iterator[Event]:
-    for event in (*descriptions(dataset, common), *checks(dataset, common)):
+def _without_what_is_not_made(document: Document) -> Document:
+    made = tuple(dataset for dataset in document.outputs or () if is_made(dataset))
+    return document if len(made) == len(document.outputs or ()) else msgspec.structs.replace(document, outputs=made)
+
+
+def _about(dataset: Dataset, document: Document, ids: _Ids, common: dict[str, Any]) -> Iterator[Event]:
+    checked = () if document.kind in _UNCHECKED else checks(dataset, common)
+    for event in (*descriptions(dataset, common), *checked):
         yield msgspec.structs.replace(event, **ids.next())
 
 
@@ -254,7 +263,7 @@ def _of_job(document: Document, ids: _Ids) -> Iterator[Event]:
         yield e.AssetObserved(role="read", asset=asset_of(dataset), flow=flow, **facts_of(dataset), **ids.next())
     _gather(document, known)
     for dataset in (*(document.inputs or ()), *(document.outputs or ())):
-        yield from _about(dataset, ids, {"flow": flow})
+        yield from _about(dataset, document, ids, {"flow": flow})
     for asset, output in known.outputs.items():
         edges = _edges(known.upstream(asset))
         yield e.AssetObserved(asset=asset, flow=flow, upstream=edges, **output.facts, **ids.next())
@@ -267,7 +276,7 @@ def _of_dataset(document: Document, ids: _Ids) -> Iterator[Event]:
     edges = _edges(exact.upstream if exact else {})
     facts = facts_of(document.dataset, exact)
     yield e.AssetObserved(asset=asset_of(document.dataset), upstream=edges, **facts, **ids.next())
-    yield from _about(document.dataset, ids, {})
+    yield from _about(document.dataset, document, ids, {})
 
 
 def translated(translation: Translation, documents: Iterable[tuple[Document, str]]) -> list[Event]:
