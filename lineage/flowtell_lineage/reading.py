@@ -6,7 +6,7 @@ removed asset is not shown until a run names it again; its edges stay.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from operator import attrgetter
@@ -21,12 +21,13 @@ from flowtell.store.tables import cursors
 from flowtell_lineage.errors import AssetNotFound
 from flowtell_lineage.graph import ALONE, REMOVED
 from flowtell_lineage.identity import number
+from flowtell_lineage.numbers import among
 from flowtell_lineage.spelling import canonical
 from flowtell_lineage.tables import assets as asset_table
 from flowtell_lineage.tables import edges as edge_table
 from flowtell_lineage.tables import outcomes as outcome_table
 from flowtell_lineage.tables import sightings
-from flowtell_lineage.walk import NOW, Direction, Pair, Read, View, Walk, in_place
+from flowtell_lineage.walk import NOW, Direction, Pair, Read, View, Walk
 
 LARGEST: Final = 10_000
 """Assets that one answer holds at most."""
@@ -212,18 +213,22 @@ def neighbourhood(read: Read, key: str, up: int = 1, down: int = 1, *, limit: in
     shown = {start: 0}
     levels = [(walk.levels(start, "up", steps=up), -1), (walk.levels(start, "down", steps=down), 1)]
     whole = _take_in_turn(shown, levels, limit)
-    above, below = list(walk.step(shown, "up")), list(walk.step(shown, "down"))
-    hidden_up = Counter(pair[1] for pair in above if pair[0] not in shown)
-    hidden_down = Counter(pair[0] for pair in below if pair[1] not in shown)
-    nodes = {
-        at: msgspec.structs.replace(node, distance=shown[at], hidden_up=hidden_up[at], hidden_down=hidden_down[at])
-        for at, node in _nodes(walk, shown)
-    }
-    if start not in nodes:
+    known = dict(_nodes(walk, shown))
+    if start not in known:
         raise AssetNotFound(key, _closest(read, key))
-    keys = {at: node.key for at, node in nodes.items()}
-    edges = edges_between(walk, [pair for pair in above if keys.keys() >= set(pair)], keys)
-    return Neighbourhood(nodes=tuple(sorted(nodes.values(), key=_node_key)), edges=tuple(_joined(edges)), whole=whole)
+    links = tuple(_links(walk, {at: node.key for at, node in known.items()}))
+    above, below = walk.neighbours(shown, "up"), walk.neighbours(shown, "down")
+    shown_up, shown_down = Counter(link.downstream for link in links), Counter(link.upstream for link in links)
+    nodes = (
+        msgspec.structs.replace(
+            node,
+            distance=shown[at],
+            hidden_up=above.get(at, 0) - shown_up[node.key],
+            hidden_down=below.get(at, 0) - shown_down[node.key],
+        )
+        for at, node in known.items()
+    )
+    return Neighbourhood(nodes=tuple(sorted(nodes, key=_node_key)), edges=links, whole=whole)
 
 
 def materializations(read: Read, asset: str = "", *, limit: int = 100) -> list[Materialization]:
@@ -297,13 +302,20 @@ def _node(asset: Asset) -> Node:
     )
 
 
-def _joined(edges: Iterable[Edge]) -> Iterator[Link]:
-    """Each pair once, with all its evidence."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for edge in edges:
-        found.setdefault((edge.upstream, edge.downstream), []).append(edge.evidence)
+def _links(walk: Walk, keys: Mapping[int, str]) -> Iterator[Link]:
+    """Each pair of these assets once, with all its evidence."""
+    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for upstream, downstream, evidence in _stated_within(walk, keys):
+        found[upstream, downstream].add(evidence)
     for (upstream, downstream), evidences in sorted(found.items()):
-        yield Link(upstream=upstream, downstream=downstream, evidences=tuple(sorted(set(evidences))))
+        yield Link(upstream=upstream, downstream=downstream, evidences=tuple(sorted(evidences)))
+
+
+def _stated_within(walk: Walk, keys: Mapping[int, str]) -> Iterator[tuple[str, str, str]]:
+    if walk.is_plain:
+        return ((keys[up], keys[down], evidence) for up, down, evidence in walk.evidence_within(keys))
+    pairs = [pair for pair in walk.step(keys, "up") if pair[0] in keys]
+    return ((edge.upstream, edge.downstream, edge.evidence) for edge in edges_between(walk, pairs, keys))
 
 
 def edges_between(walk: Walk, pairs: Iterable[Pair], keys: Mapping[int, str] | None = None) -> list[Edge]:
@@ -326,7 +338,7 @@ def _evidence_of(walk: Walk, pairs: Collection[Pair]) -> Iterator[Any]:
     evidence = _evidence(walk.view)
     columns = evidence.selected_columns
     if len(starts) <= _KEYS_A_QUERY:
-        evidence = evidence.where(columns.upstream.in_(in_place(starts)))
+        evidence = evidence.where(among(columns.upstream + 0, starts))
     return walk.in_parts(evidence, columns.downstream, ends)
 
 

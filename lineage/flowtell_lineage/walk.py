@@ -6,16 +6,18 @@ stated before; aliases of one asset are one node.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
-from typing import Any, Final, Literal
+from itertools import islice
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
-from sqlalchemy import BigInteger, BindParameter, ColumnElement, Row, Select, and_, bindparam, func, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, select
 
+from flowtell.decoders import decoder
 from flowtell_lineage.graph import ALONE, REMOVED
 from flowtell_lineage.identity import number
+from flowtell_lineage.numbers import PART, among, packed
 from flowtell_lineage.spelling import canonical
 from flowtell_lineage.tables import aliases, assets, edges, outcomes, sightings
 
@@ -26,8 +28,10 @@ Direction = Literal["up", "down"]
 Pair = tuple[int, int]
 """Upstream, downstream."""
 
-_IDS_A_QUERY: Final = 400
-"""SQLite's driver keeps a hundred statements ready, numbers and all: with thousands in each that is a hundred megabytes."""
+T = TypeVar("T")
+
+_IDS_A_QUERY: Final = 20_000
+"""A few megabytes of answer at a time."""
 MANUAL: Final = "manual"
 
 
@@ -72,6 +76,8 @@ class Walk:
 
     def step(self, border: Iterable[int], direction: Direction) -> Iterator[Pair]:
         """Edges that lead from the border, each once."""
+        if self.is_plain:
+            return iter(dict.fromkeys(self._current_step(set(border), direction)))
         found = (self._pair(up, down) for up, down in self._raw_step(border, direction))
         return iter(dict.fromkeys(found))
 
@@ -86,17 +92,32 @@ class Walk:
                 yield border
 
     def _next(self, border: set[int], direction: Direction) -> set[int]:
-        if self._is_plain:
+        if self.is_plain:
             near, far = _sides(direction)
-            ids = self.in_parts(select(far), near, border)  # DISTINCT would lead SQLite through the whole other index
-            return set(chain.from_iterable(ids))
+            # DISTINCT would lead SQLite through the whole other index
+            return set(self.unpacked(select(packed(far)), near, border, int))
         place = 0 if direction == "up" else 1
         return {pair[place] for pair in self.step(border, direction)}
 
     @property
-    def _is_plain(self) -> bool:
+    def is_plain(self) -> bool:
         """Whether the edges now, with nothing removed or merged, are all there is to it."""
         return self.view == NOW and not self._cuts and not self._canonical
+
+    def neighbours(self, ids: Collection[int], direction: Direction) -> Mapping[int, int]:
+        """How many assets are one step away from each; those that have none may be left out."""
+        if not self.is_plain:
+            return Counter(pair[1 if direction == "up" else 0] for pair in self.step(ids, direction))
+        near, far = _sides(direction)
+        counted: Select[Any] = select(near, func.count(far.distinct())).group_by(near)
+        return {row[0]: row[1] for row in self.in_parts(counted, near, ids)}
+
+    def evidence_within(self, ids: Collection[int]) -> Iterator[tuple[int, int, str]]:
+        """Upstream, downstream and evidence of the edges between these assets, where the view is plain."""
+        stated = select(packed(edges.c.upstream, edges.c.downstream, edges.c.evidence))
+        # plus nothing: to look for each pair takes longer than to read what leads to one end
+        within = stated.where(among(edges.c.upstream + 0, ids))
+        return self.unpacked(within, edges.c.downstream, ids, tuple[int, int, str])
 
     def _pair(self, up: int, down: int) -> Pair:
         return self.canonical(up), self.canonical(down)
@@ -113,7 +134,7 @@ class Walk:
         near, _ = _sides(direction)
         pair = edges.c.upstream, edges.c.downstream
         if not self._cuts:
-            return ((row[0], row[1]) for row in self.in_parts(select(*pair), near, ids))
+            return self.unpacked(select(packed(*pair)), near, ids, tuple[int, int])
         last = func.max(edges.c.last_seen)
         return self._uncut(self.in_parts(select(*pair, last).group_by(*pair), near, ids))
 
@@ -158,7 +179,7 @@ class Walk:
 
     def all_pairs(self, limit: int) -> list[Pair]:
         """Every edge of the view, up to a number."""
-        if self._is_plain:
+        if self.is_plain:
             rows: Sequence[Any] = self.read(select(edges.c.upstream, edges.c.downstream).distinct().limit(limit))
             return [(row[0], row[1]) for row in rows]
         ids = {row.downstream for row in self.read(select(edges.c.downstream).distinct())}
@@ -167,10 +188,15 @@ class Walk:
 
     def in_parts(self, wanted: Select[Any], column: ColumnElement[int], ids: Collection[int]) -> Iterator[Any]:
         """Rows with the column among the numbers."""
-        statement = wanted.where(column.in_(in_place("part")))
-        rest = iter(sorted(ids))
+        statement, rest = wanted.where(among(column)), iter(sorted(ids))
         while some := list(islice(rest, _IDS_A_QUERY)):
-            yield from self.read(statement.params(part=some))
+            yield from self.read(statement.params({PART: some}))
+
+    def unpacked(self, wanted: Select[Any], column: ColumnElement[int], ids: Collection[int], kind: type[T]) -> Iterator[T]:
+        """The same of a statement that packs its rows."""
+        read_rows = decoder(list[kind])  # type: ignore[valid-type]
+        for (rows,) in self.in_parts(wanted, column, ids):
+            yield from read_rows(rows)
 
     def _removals(self) -> dict[int, int]:
         """When each asset was removed last."""
@@ -200,20 +226,6 @@ class Walk:
 _ALWAYS: Final = 2**63 - 1
 
 
-def in_place(numbers: str | Collection[int]) -> BindParameter[Any]:
-    """Numbers, or the name by which they come later, that stand in the statement: no store takes so many parameters."""
-    named = isinstance(numbers, str)
-    return bindparam(
-        numbers if isinstance(numbers, str) else "numbers",
-        None if named else sorted(numbers),
-        required=named,
-        expanding=True,
-        literal_execute=True,
-        type_=BigInteger,
-        unique=not named,
-    )
-
-
 def _sides(direction: Direction) -> tuple[ColumnElement[int], ColumnElement[int]]:
     """Columns near and far."""
     pair = edges.c.upstream, edges.c.downstream
@@ -233,4 +245,4 @@ def _grouped(canonical: Mapping[int, int]) -> dict[int, set[int]]:
     return dict(groups)
 
 
-__all__ = ["NOW", "Direction", "Pair", "Read", "View", "Walk", "in_place"]
+__all__ = ["NOW", "Direction", "Pair", "Read", "View", "Walk"]
