@@ -22,6 +22,7 @@ PAGE = Path(__file__).parent / "reference" / "settings.md"
 STATED = {
     "jsonlines": "flowtell_exporters.jsonlines",
     "nats": "flowtell_exporters.nats",
+    "openlineage_out": "flowtell_lineage.openlineage.sending.settings",
     "otlp_logs": "flowtell_exporters.otel.settings",
     "otlp_metrics": "flowtell_exporters.otlp_metrics",
     "otlp_traces": "flowtell_exporters.otel.settings",

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from flowtell.events import Event, encode
 from flowtell.plugin import BasePlugin, RetryLater
-from flowtell_exporters._settings import settings
+from flowtell.plugin_settings import settings
 
 
 class Settings(Struct, frozen=True):

@@ -11,7 +11,7 @@ from msgspec import Struct
 from flowtell.errors import BadValue, ExtraMissing
 from flowtell.events import Event, encode
 from flowtell.plugin import BasePlugin, Context, RetryLater
-from flowtell_exporters._settings import settings
+from flowtell.plugin_settings import settings
 
 _PLACE: Final = "[plugin.nats]"
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")

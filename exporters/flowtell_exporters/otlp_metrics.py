@@ -13,8 +13,8 @@ from flowtell.decoders import decoder
 from flowtell.errors import ExtraMissing
 from flowtell.events import Event
 from flowtell.plugin import BasePlugin, Context
+from flowtell.plugin_settings import settings
 from flowtell.version import VERSION
-from flowtell_exporters._settings import settings
 from flowtell_exporters.prometheus_settings import Settings as PrometheusSettings
 from flowtell_exporters.scrape import Scrape
 from flowtell_exporters.tables import totals

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flowtell.errors import BadValue
-from flowtell_exporters._settings import settings
+from flowtell.plugin_settings import settings
 from flowtell_exporters.families import DURATION_BUCKETS
 
 MOST_BUCKETS: Final = 50

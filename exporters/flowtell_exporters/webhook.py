@@ -12,7 +12,7 @@ from msgspec import Struct
 from flowtell.errors import BadValue, ExtraMissing
 from flowtell.events import OWN_NAMES, TYPES, Event
 from flowtell.plugin import BasePlugin, Context
-from flowtell_exporters._settings import settings
+from flowtell.plugin_settings import settings
 from flowtell_exporters.cloud_events import cloud_event
 from flowtell_exporters.sending.sending import Sending
 from flowtell_exporters.sending.wire import Wire

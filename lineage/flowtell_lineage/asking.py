@@ -13,9 +13,11 @@ from cyclopts import Parameter
 
 from flowtell.cli import cells
 from flowtell.cli.options import Json
+from flowtell.cli.progress import progress_bar
 from flowtell.cli.session import Session, open_session
 from flowtell_lineage import questions, signs
 from flowtell_lineage.contract import breaches, read_contract
+from flowtell_lineage.errors import WholeLogOnly
 from flowtell_lineage.moments import moment
 from flowtell_lineage.picture import mermaid, svg
 from flowtell_lineage.questions import Difference, Explanation, Related
@@ -113,10 +115,18 @@ def export(
     asset: Annotated[str, Parameter(help="What to export around; the whole graph when not given.")] = "",
     /,
     *,
-    form: Annotated[Literal["json", "mermaid", "svg"], Parameter(name=["--format", "-f"], help="How to write it.")] = "json",
+    form: Annotated[
+        Literal["json", "mermaid", "svg", "openlineage"], Parameter(name=["--format", "-f"], help="How to write it.")
+    ] = "json",
     as_of: AsOf = "",
 ) -> None:
-    """Print the graph as JSON, as Mermaid's text or as an SVG picture."""
+    """Print the graph as JSON, as Mermaid's text or as an SVG picture, or all that the log has as OpenLineage events.
+
+    The last is one event a line, of every asset and run that the log still holds; 'flowtell import openlineage' reads it.
+    """
+    if form == "openlineage":
+        _export_events(asset, as_of)
+        return
     with open_session(json=form == "json") as session:
         view = _view(as_of)
         graph = surroundings(session.read, asset, view=view) if asset else whole_graph(session.read, view=view)
@@ -128,6 +138,16 @@ def export(
             session.say(
                 f"There is more than the {len(graph.assets):,} assets exported. Name one to export what is around it."
             )
+
+
+def _export_events(asset: str, as_of: str) -> None:
+    from flowtell_lineage.openlineage.sending.exporting import exported
+
+    if asset or as_of:
+        raise WholeLogOnly
+    with open_session(json=True) as session, progress_bar(session, "events") as advance:
+        for text in exported(session.store.log, advance=advance):
+            sys.stdout.write(f"{text}\n")
 
 
 def check(contract: ContractFile, /, *, json: Json = False) -> int:

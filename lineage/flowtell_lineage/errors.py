@@ -40,3 +40,12 @@ class BadContract(LineageError):
     def __init__(self, path: str, problem: str) -> None:
         self.path, self.problem = path, problem
         super().__init__(f"{path} is no lineage contract: {problem}")
+
+
+class WholeLogOnly(LineageError):
+    """An export of events was asked for a part of the graph."""
+
+    code = "FT2502"
+
+    def __init__(self) -> None:
+        super().__init__("--format openlineage writes every event of the log: leave out ASSET and --as-of")

@@ -18,6 +18,17 @@ app = App(
 )
 
 
+def _add_those_of_others() -> None:
+    """Other distributions bring theirs by the entry-point group `flowtell.importers`: a name and a command's function."""
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group="flowtell.importers"):
+        app.command(point.load(), name=point.name)
+
+
+_add_those_of_others()
+
+
 @app.command
 def prefect(
     *,

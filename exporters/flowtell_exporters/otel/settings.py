@@ -9,8 +9,8 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from flowtell.errors import ExtraMissing
+from flowtell.plugin_settings import settings
 from flowtell.version import VERSION
-from flowtell_exporters._settings import settings
 from flowtell_exporters.otel.environment import asked_for, wire
 from flowtell_exporters.sending.receiver import Receiver
 

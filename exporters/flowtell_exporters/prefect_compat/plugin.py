@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from flowtell.events import Event
 from flowtell.plugin import BasePlugin, Context
+from flowtell.plugin_settings import settings
 from flowtell.store.tables import runs as log_runs
-from flowtell_exporters._settings import settings
 from flowtell_exporters.metrics_page import MetricsPage
 from flowtell_exporters.prefect_compat.ledger import KEPT, Ledger, Rows
 from flowtell_exporters.prefect_compat.scrape import Scrape

@@ -35,7 +35,7 @@ class OpenLineage(BasePlugin):
 
     def open(self, context: Context) -> None:
         super().open(context)
-        self._receiver = Receiver(context.home, context.environment, context.log)
+        self._receiver = Receiver(context.home, context.environment, context.log, context.read)
         reads = MarquezReads(context.read, context.clock)
         routes = Routes(self._receiver, reads)
         for path in PREFIXES:

@@ -12,6 +12,7 @@ from flowtell.events import Event
 from flowtell_lineage.names import key_of
 from flowtell_lineage.openlineage.receiving.documents import Dataset
 from flowtell_lineage.openlineage.receiving.facets import (
+    OURS,
     Exact,
     columns,
     exact_of_dataset,
@@ -24,9 +25,10 @@ from flowtell_lineage.openlineage.receiving.facets import (
     text,
 )
 
+DECLARED: Final = "flowtell_declared"
 _TOLD_ELSEWHERE: Final = frozenset(
     {"schema", "columnLineage", "lineage", "version", "documentation", "ownership", "tags", "symlinks",
-     "dataQualityAssertions", "outputStatistics", "inputStatistics"}
+     "dataQualityAssertions", "outputStatistics", "inputStatistics", OURS, DECLARED}
 )  # fmt: skip
 """Facets that have fields of their own in our events."""
 
@@ -50,8 +52,26 @@ def facts_of(dataset: Dataset, exact: Exact | None = None) -> dict[str, Any]:
         "bytes": number(counts, "size"),
         "version": text(facet(dataset.facets, "version"), "datasetVersion"),
         "facets": _rest(dataset),
+        **_ours(facet(dataset.facets, OURS)),
     }
     return {name: value for name, value in facts.items() if value not in ((), None, "", {})}
+
+
+def _ours(told: dict[str, Any]) -> dict[str, Any]:
+    """Fields that another flowtell filled."""
+    unfollowed, metadata = told.get("unfollowed"), told.get("metadata")
+    return {
+        "partition": text(told, "partition"),
+        "by": text(told, "by"),
+        "metadata": metadata if isinstance(metadata, dict) else {},
+        "unfollowed": tuple(map(str, unfollowed)) if isinstance(unfollowed, list) else (),
+    }
+
+
+def facts_of_part(part: dict[str, Any]) -> dict[str, Any]:
+    """Fields of one of several that a run of another flowtell made of one asset."""
+    counts = {"rows": number(part, "rows"), "bytes": number(part, "bytes"), "version": text(part, "version")}
+    return {name: value for name, value in {**_ours(part), **counts}.items() if value not in ((), None, "", {})}
 
 
 def _rest(dataset: Dataset) -> dict[str, Any]:
@@ -68,8 +88,11 @@ def _rest(dataset: Dataset) -> dict[str, Any]:
 
 def descriptions(dataset: Dataset, common: dict[str, Any]) -> Iterator[Event]:
     """`asset.declared` where it is described, `asset.removed` where it was dropped."""
-    facets = dataset.facets
+    facets, ours = dataset.facets, facet(dataset.facets, DECLARED)
+    metadata = ours.get("metadata")
     said: dict[str, Any] = {
+        "name": text(ours, "name"),
+        "metadata": metadata if isinstance(metadata, dict) else {},
         "description": text(facet(facets, "documentation"), "description"),
         "owners": owners(facets),
         "tags": tags(facets),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from flowtell.events import Column, ColumnSource, Failure
+from flowtell.events import Column, ColumnSource, Failure, UpstreamAsset
 from flowtell_lineage.names import key_of
 
+OURS: Final = "flowtell_asset"
+"""What another flowtell says beyond OpenLineage's own facets."""
 _LARGEST: Final = 1 << 62
 _DEEPEST: Final = 32
 _TRACEBACK_LETTERS: Final = 65_536
@@ -107,7 +109,9 @@ def exact_of_dataset(facets: Any) -> Exact | None:
     """By its facets `lineage` or `columnLineage`; None where it has neither."""
     lineage, columns = facet(facets, "lineage"), facet(facets, "columnLineage")
     if "inputs" in lineage or "fields" in lineage:
-        return exact_of_entry(lineage)
+        exact = exact_of_entry(lineage)
+        exact.upstream.update({up.asset: up.evidence for up in known_edges(facets) if up.asset in exact.upstream})
+        return exact
     if not columns:
         return None
     exact = Exact({}, {})
@@ -116,6 +120,14 @@ def exact_of_dataset(facets: Any) -> Exact | None:
         _add_column(exact, name, parts(column, "inputFields"), "column", older)
     _add_whole(exact, parts(columns, "dataset"), "column")
     return exact if exact.upstream else None
+
+
+def known_edges(facets: Any) -> Iterator[UpstreamAsset]:
+    """How another flowtell knows its edges (see `sending.datasets`), with the versions that were read."""
+    for one in parts(facet(facets, OURS), "evidence"):
+        asset, kind = text(one, "asset"), text(one, "kind")
+        if asset and kind:
+            yield UpstreamAsset(asset=asset, evidence=kind, version=text(one, "version"), partition=text(one, "partition"))
 
 
 def exact_of_entry(entry: dict[str, Any]) -> Exact:

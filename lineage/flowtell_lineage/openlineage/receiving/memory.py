@@ -13,7 +13,7 @@ from flowtell_lineage.openlineage.receiving.runs import SOURCE, End, Identity, O
 LOOKED_BACK: Final = 50_000
 """Of the log's last events."""
 _PAGE: Final = 5_000
-_FACTS: Final = ("columns", "rows", "bytes", "version", "facets")
+_FACTS: Final = ("columns", "rows", "bytes", "version", "facets", "partition", "by", "metadata", "unfollowed")
 _TYPES: Final = (
     "flow_run.started", "flow_run.finished", "task_run.started", "task_run.finished",
     "asset.observed", "asset.materializing", "asset.materialized", "asset.failed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from flowtell.plugin import LogView
 from flowtell.source.writing import SourceJournal
 from flowtell_lineage.openlineage.receiving.documents import Document, read_document
+from flowtell_lineage.openlineage.receiving.echoes import Echoes
 from flowtell_lineage.openlineage.receiving.errors import OpenLineageMalformed
 from flowtell_lineage.openlineage.receiving.memory import read_back
 from flowtell_lineage.openlineage.receiving.runs import SOURCE, Runs
@@ -30,12 +31,19 @@ class Receiver:
 
     Args:
         log: where runs that went on while nobody received are looked for, before the first event is taken.
+        read: rows of a SELECT, by which events of this store's own runs are known; they are taken and not kept.
     """
 
-    def __init__(self, home: str, environment: str = "", log: LogView | None = None) -> None:
+    def __init__(
+        self,
+        home: str,
+        environment: str = "",
+        log: LogView | None = None,
+        read: Callable[[Any], Iterable[Any]] | None = None,
+    ) -> None:
         self._lock = threading.Lock()
         self._journal = SourceJournal(home, SOURCE, environment)
-        self._runs, self._log = Runs(), log
+        self._runs, self._log, self._echoes = Runs(), log, Echoes(read)
         self._translation = Translation(self._runs)
 
     def take(self, value: Any) -> None:
@@ -45,7 +53,9 @@ class Receiver:
             OpenLineageMalformed: nothing of it was kept.
             JournalUnwritable: it may not have been kept; come again.
         """
-        self._keep([(read_document(value), digest_of(value))])
+        document = read_document(value)
+        if not self._echoes.has(value, document):
+            self._keep([(document, digest_of(value))])
 
     def take_all(self, values: Sequence[Any]) -> list[Refused]:
         """Keep what can be read of many, in one write; returns the others.
@@ -57,7 +67,9 @@ class Receiver:
         refused: list[Refused] = []
         for index, value in enumerate(values):
             try:
-                readable.append((read_document(value), digest_of(value)))
+                document = read_document(value)
+                if not self._echoes.has(value, document):
+                    readable.append((document, digest_of(value)))
             except OpenLineageMalformed as error:
                 refused.append(Refused(index, str(error)))
         self._keep(readable)

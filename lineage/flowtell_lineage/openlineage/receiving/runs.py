@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from msgspec import Struct, field
 
-from flowtell.events import Column
+from flowtell.events import Column, UpstreamAsset
 from flowtell_lineage.jobs import Job, flow_of, task_of
 from flowtell_lineage.openlineage.receiving.documents import Document, moment
 from flowtell_lineage.openlineage.receiving.facets import Exact, facet, text
@@ -91,6 +91,12 @@ class Output(Struct):
     """Fields of its asset event, the latest word for each."""
     told: set[str] = field(default_factory=set)
     """Upstream assets that were told already."""
+    known: dict[str, UpstreamAsset] = field(default_factory=dict)
+    """Edges of which another flowtell said how it knows them, by upstream asset."""
+    state: str = ""
+    """What came of it, where its sender says that: a run may fail after it has made something."""
+    several: tuple[dict[str, Any], ...] = ()
+    """Facts of each, where another flowtell made several of it in this run."""
     ends: set[int] = field(default_factory=set)
     """Moments of the ends at which it was told as made, or as failed."""
 
@@ -143,6 +149,8 @@ class RunParts(Struct):
         A column is told by the columns it is made of, and not by the tables that a join or a filter looks into.
         """
         exact = self.outputs[asset].exact
+        if self.outputs[asset].known:  # another flowtell's word is whole, also where all it knows are columns
+            return False
         return exact is None or (len(self.outputs) == 1 and "column" in exact.values() and "explicit" not in exact.values())
 
     def unfollowed(self, asset: str) -> tuple[str, ...]:

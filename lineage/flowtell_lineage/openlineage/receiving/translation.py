@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -12,15 +13,24 @@ from flowtell import events as e
 from flowtell.events import Event, UpstreamAsset
 from flowtell.ids import derived_id
 from flowtell_lineage.jobs import Job, flow_of
-from flowtell_lineage.openlineage.receiving.assets import asset_of, checks, descriptions, facts_of, is_made
+from flowtell_lineage.openlineage.receiving.assets import (
+    asset_of,
+    checks,
+    descriptions,
+    facts_of,
+    facts_of_part,
+    is_made,
+)
 from flowtell_lineage.openlineage.receiving.documents import Dataset, Document
 from flowtell_lineage.openlineage.receiving.facets import (
+    OURS,
     Exact,
     exact_of_dataset,
     exact_of_entry,
     facet,
     failure,
     key_in,
+    known_edges,
     owners,
     parts,
     tags,
@@ -29,6 +39,13 @@ from flowtell_lineage.openlineage.receiving.facets import (
 from flowtell_lineage.openlineage.receiving.runs import SOURCE, End, Identity, RunParts, Runs, due_of, identity
 
 _ENDS: Final = {"COMPLETE": "completed", "FAIL": "failed", "ABORT": "cancelled"}
+_OUTCOMES: Final[dict[str, type[Event]]] = {
+    "materialized": e.AssetMaterialized,
+    "cached": e.AssetCached,
+    "failed": e.AssetFailed,
+    "observed": e.AssetObserved,
+}
+_NONE: Final[Mapping[str, UpstreamAsset]] = {}
 _ENDLESS: Final = frozenset({"STREAMING", "SERVICE"})
 _UNCHECKED: Final = frozenset({"START", "ABORT"})
 """No check has been made yet, or none at all: `dbt-ol` tells a test that was skipped as one that failed."""
@@ -170,6 +187,10 @@ def _gather(document: Document, known: RunParts) -> None:
         output, exact = known.output(asset_of(dataset)), exact_of_dataset(dataset.facets)
         output.facts.update(facts_of(dataset, exact))
         output.learn(exact)
+        output.known.update({up.asset: up for up in known_edges(dataset.facets)})
+        ours = facet(dataset.facets, OURS)
+        output.state = text(ours, "state") or output.state
+        output.several = tuple(parts(ours, "parts")) or output.several
     for asset, exact in entries.items():
         if asset in known.outputs:
             known.outputs[asset].learn(exact)
@@ -208,24 +229,33 @@ def _told(
         if told is not None and told.time not in output.ends:
             output.ends.add(told.time)
             output.told.update(known.upstream(asset))
-            yield _ended(asset, known, who, told, common)
+            yield from _ended(asset, known, who, told, common)
         elif event := _late(asset, known, None if end else here.get(asset), {**ids.next(), **common}):
             yield event
 
 
-def _ended(asset: str, known: RunParts, who: Identity, end: End, common: dict[str, Any]) -> Event:
+def _ended(asset: str, known: RunParts, who: Identity, end: End, common: dict[str, Any]) -> Iterator[Event]:
     """By an id of run and end, whichever document brought the last part of it."""
+    output = known.outputs[asset]
     fields: dict[str, Any] = {
-        "id": derived_id(end.time, SOURCE, who.key, who.flow, who.task, "made", asset),
         "time": end.time,
-        "upstream": _edges(known.upstream(asset)),
+        "upstream": _edges(known.upstream(asset), output.known),
         "unfollowed": known.unfollowed(asset),
-        **known.outputs[asset].facts,
+        **output.facts,
         **common,
     }
-    if end.state == "completed":
-        return e.AssetMaterialized(asset=asset, **fields)
-    return e.AssetFailed(asset=asset, state=end.state, **fields)
+    for part in output.several or ({},):
+        own = facts_of_part(part)
+        of = (SOURCE, who.key, who.flow, who.task, "made", asset, *((own["partition"],) if "partition" in own else ()))
+        yield _outcome(text(part, "state") or output.state, end)(
+            asset=asset, id=derived_id(end.time, *of), **{**fields, **own}
+        )
+
+
+def _outcome(state: str, end: End) -> Callable[..., Event]:
+    """What an output came to by its sender's word, else by its run's end."""
+    kind = _OUTCOMES.get(state) or (e.AssetMaterialized if end.state == "completed" else e.AssetFailed)
+    return partial(kind, state=end.state if end.state != "completed" else "failed") if kind is e.AssetFailed else kind
 
 
 def _late(asset: str, known: RunParts, dataset: Dataset | None, fields: dict[str, Any]) -> Event | None:
@@ -239,8 +269,8 @@ def _late(asset: str, known: RunParts, dataset: Dataset | None, fields: dict[str
     return e.AssetObserved(asset=asset, upstream=_edges(news), **(output.facts if dataset else {}), **fields)
 
 
-def _edges(upstream: dict[str, str]) -> tuple[UpstreamAsset, ...]:
-    return tuple(UpstreamAsset(asset=asset, evidence=evidence) for asset, evidence in upstream.items())
+def _edges(upstream: dict[str, str], known: Mapping[str, UpstreamAsset] = _NONE) -> tuple[UpstreamAsset, ...]:
+    return tuple(known.get(asset) or UpstreamAsset(asset=asset, evidence=how) for asset, how in upstream.items())
 
 
 def _job_facts(facets: Any) -> dict[str, Any]:
