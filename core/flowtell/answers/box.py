@@ -81,15 +81,17 @@ class Box:
             os.close(fd)
 
     def read(self, place: int = 0) -> Told:
-        """What was written from `place` on; nothing where there is no box, or nothing new."""
+        """What was written from `place` on; nothing where there is no box, or nothing new. Another box is read whole."""
         try:
-            if os.stat(self.path).st_size <= place:
+            size = os.stat(self.path).st_size
+            if size == place:
                 return Told((), place)
+            place = place if place < size else 0
             with open(self.path, "rb") as file:
                 file.seek(place)
                 whole, newline, _ = file.read(LARGEST).rpartition(b"\n")
         except OSError:
-            return Told((), place)
+            return Told((), 0)
         return Told(tuple(_lines(whole)), place + len(whole) + len(newline))
 
     def exists(self) -> bool:
@@ -100,6 +102,13 @@ class Box:
             os.unlink(self.path)
         except OSError:
             pass
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a run elsewhere has said something about all that it was given; one of this home keeps its box itself."""
+        lines = self.read().lines
+        said = {line.id for line in lines if line.kind in ("taken", "refused")}
+        return all(line.kind != "asked" and line.id in said for line in lines)
 
     def sweep(self) -> None:
         """Remove the boxes of this home that nobody has written to for three months."""

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Self
 
 from flowtell import bus
-from flowtell.answers.box import Box, Line
+from flowtell.answers.box import Box, Line, Problem
 from flowtell.errors import BadAnswer, PauseError
 
 if TYPE_CHECKING:
+    from flowtell.answers.remote import RemoteBox
+    from flowtell.config import Config
     from flowtell.engine.flow_runs import FlowRun
     from flowtell.engine.pausing import Pause
 
@@ -18,12 +20,13 @@ if TYPE_CHECKING:
 class Letters:
     """Of one attempt of a run. A retry reads all of it again."""
 
-    def __init__(self, box: Box, attempt: int) -> None:
-        self._box, self.attempt = box, attempt
+    def __init__(self, box: Box, far: RemoteBox | None, attempt: int) -> None:
+        self._box, self._far, self.attempt = box, far, attempt
         self._place = 0
         self._asked: dict[str, Line] = {}
         self._given: list[Line] = []
         """In the order in which they came, less what the run has said something about."""
+        self._known: set[str] = set()
         self._taken: list[Line] = []
         self._number = 0
         self.open: list[Pause] = []
@@ -32,10 +35,18 @@ class Letters:
 
     @classmethod
     def of(cls, run: FlowRun) -> Self:
-        box = Box(bus.settings().home, run.id)
-        if run.letters is None:
+        settings = bus.settings()
+        box = Box(settings.home, run.id)
+        if run.letters is not None:
+            run.letters.let_go()
+        else:
             box.sweep()
-        return cls(box, run.attempt)
+        return cls(box, _far_box(settings, run.id), run.attempt)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether a look goes over a network."""
+        return self._far is not None
 
     def next_number(self) -> int:
         """Which pause of the attempt this is, from 1."""
@@ -53,7 +64,9 @@ class Letters:
         if line.kind == "asked":
             self._asked.setdefault(line.key, line)
         elif line.kind == "given":
-            self._given.append(line)
+            if line.id not in self._known:
+                self._known.add(line.id)
+                self._given.append(line)
         else:
             of = [one for one in self._given if one.id == line.id]
             self._given = [one for one in self._given if one.id != line.id]
@@ -71,6 +84,9 @@ class Letters:
     def given(self, key: str) -> list[Line]:
         """What waits for the run's word."""
         self._read()
+        for line in self._far.look() if self._far is not None else ():
+            if line.id not in self._known:
+                self._add(line)
         return [line for line in self._given if line.key == key]
 
     # --- what the run says
@@ -80,10 +96,19 @@ class Letters:
             self._add(Line(kind="asked", key=key, until=until, time=_now()))
 
     def take(self, line: Line) -> None:
-        self._add(Line(kind="taken", key=line.key, id=line.id, time=_now()))
+        self._tell(Line(kind="taken", key=line.key, id=line.id, time=_now()))
 
     def refuse(self, line: Line, error: BadAnswer) -> None:
-        self._add(Line(kind="refused", key=line.key, id=line.id, time=_now(), problems=error.problems))  # type: ignore[arg-type]
+        problems = tuple(one for one in error.problems if isinstance(one, Problem))
+        self._tell(Line(kind="refused", key=line.key, id=line.id, time=_now(), problems=problems))
+
+    def _tell(self, line: Line) -> None:
+        """Whoever gave the answer waits for it."""
+        self._add(line)
+        if self._far is not None:
+            self._far.say(line)
+            for brought in self._far.look():
+                self._add(brought)
 
     def _add(self, line: Line) -> None:
         """Where the disk takes nothing the run goes on: it may be asked the same again, if its process dies."""
@@ -96,6 +121,20 @@ class Letters:
     def close(self) -> None:
         """The run has ended."""
         self._box.remove()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Of what another attempt opens anew."""
+        if self._far is not None:
+            self._far.close()
+
+
+def _far_box(settings: Config, run: str) -> RemoteBox | None:
+    if not settings["url"]:
+        return None
+    from flowtell.answers.remote import RemoteBox
+
+    return RemoteBox(settings["url"], settings["token"], run)
 
 
 def _now() -> int:

@@ -156,9 +156,15 @@ class Pause:
         if answer is not None:
             return answer.value
         with self._paused():
-            while (answer := self._look()) is None:  # noqa: ASYNC110  # who answers is another process
+            while (answer := await self._look_aside()) is None:  # noqa: ASYNC110  # who answers is another process
                 await asyncio.sleep(self._wait_seconds())
         return answer.value
+
+    async def _look_aside(self) -> _Answer | None:
+        """A loop waits for no network."""
+        import asyncio
+
+        return await asyncio.to_thread(self._look) if self._letters.is_far else self._look()
 
     # --- looking for an answer
 

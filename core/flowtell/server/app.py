@@ -24,6 +24,7 @@ from flowtell.limits.stated import configured
 from flowtell.machine import machine_name
 from flowtell.rule_file import read_rules
 from flowtell.runner import system_clock
+from flowtell.server.answer_routes import answer_routes
 from flowtell.server.complaints import OncePerMinute
 from flowtell.server.discovery import check_settings
 from flowtell.server.door import Door
@@ -54,7 +55,7 @@ def build_app(service: Service, journals: JournalApi | None = None) -> ASGIApp:
         async with service.mounts.lifespans():
             yield
 
-    own = [*routes(service), *ping_routes(service), *limit_routes(service), *shipped]
+    own = [*routes(service), *ping_routes(service), *limit_routes(service), *answer_routes(service), *shipped]
     app = Starlette(routes=[*own, Mount("/", app=_Rest(service.mounts))], lifespan=lifespan)
     config, limits = service.config, Limits.of(service.config)
     loopback = is_loopback(config["server.host"])

@@ -17,9 +17,11 @@ _PINGS: Final = "/api/ping"
 """Whatever the method: who may check in is told that it is POST."""
 _LIMITS: Final = "/api/limits/ask"
 """What a flow's process needs beside bringing its events in."""
+_ANSWERS: Final = "/api/answers/ask"
+"""Likewise: what a paused run was answered, by who knows the run's id."""
 _LINEAGE: Final = ("/api/v1/lineage", "/openapi/openlineage/api/v1/lineage")
 """Where OpenLineage's clients send, and whoever speaks as DataHub does."""
-_INGEST: Final = ("/api/events", *_LINEAGE, _LIMITS)
+_INGEST: Final = ("/api/events", *_LINEAGE, _LIMITS, _ANSWERS)
 _PAGES: Final = ("/_dash",)
 """Dash fills a page by POST; a callback that changes something asks for more itself (`scope["flowtell.scopes"]`)."""
 

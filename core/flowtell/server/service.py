@@ -16,6 +16,7 @@ from flowtell.errors import FlowtellError, PluginRefused
 from flowtell.ids import new_id
 from flowtell.plugin import PluginStatus
 from flowtell.runner import Runner, system_clock
+from flowtell.server.answering import Answering
 from flowtell.server.check_ins import CheckIns
 from flowtell.server.discovery import make_runners
 from flowtell.server.feeding import Feeding
@@ -68,6 +69,8 @@ class Service:
         """Keeps limits for processes elsewhere; None while another server leads."""
         self.check_ins: CheckIns | None = None
         """Takes check-ins; None while another server leads."""
+        self.answering: Answering | None = None
+        """Takes answers to paused runs; None while another server leads."""
         self._standby: Standby | None = None
         self._term: int | None = 0
         """The lease's epoch for which this server leads, 0 while it stands by; None where a change of role is not done, so
@@ -160,6 +163,7 @@ class Service:
         self._feeding = Feeding(self.config, self.store, self.clock)
         self._feeding.start()
         self._take_check_ins(leading.ingester)
+        self.answering = Answering(self.config, self.store)
         self.limits = LimitKeeper(self.config, self.presence, takes_over=self.lease is not None)
         self.limits.start()
 
@@ -188,6 +192,9 @@ class Service:
         check_ins, self.check_ins = self.check_ins, None
         if check_ins is not None:
             check_ins.close()
+        answering, self.answering = self.answering, None
+        if answering is not None:
+            answering.close()
         limits, self.limits = self.limits, None
         if limits is not None:
             limits.stop(timeout)
