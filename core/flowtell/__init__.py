@@ -10,6 +10,7 @@ from flowtell.version import VERSION
 
 if TYPE_CHECKING:
     from flowtell.engine.assets import Asset
+    from flowtell.engine.cache_policies import task_input_hash
     from flowtell.engine.concurrency import concurrency
     from flowtell.engine.context import bind
     from flowtell.engine.current import current_run
@@ -52,6 +53,7 @@ _LATER = {
     "pause_flow_run": "engine.pausing",
     "serve": "engine.serving",
     "stale": "rules",
+    "task_input_hash": "engine.cache_policies",
     "too_long": "rules",
     "trace_environment": "engine.spans",
     "unmapped": "engine.marks",
@@ -101,6 +103,7 @@ __all__ = [
     "serve",
     "stale",
     "task",
+    "task_input_hash",
     "too_long",
     "trace_environment",
     "unmapped",

@@ -254,6 +254,83 @@ class BadRunName(FlowtellError):
         )
 
 
+# --- results that are kept ------------------------------------------------------------------------------------------
+
+
+class ResultError(FlowtellError):
+    """Something about results that are kept and used again."""
+
+    code = "FT1320"
+
+
+class ResultNotKept(ResultError):
+    """A result cannot be made bytes. Its run has completed, and the next one computes it again."""
+
+    code = "FT1321"
+
+    def __init__(self, task: str, serializer: str, problem: str) -> None:
+        self.task, self.serializer, self.problem = task, serializer, problem
+        super().__init__(
+            f"The result of task '{task}' is not kept, as the serializer '{serializer}' cannot take it: {problem}. "
+            "Return plain data, install cloudpickle, give another result_serializer, or cache_policy=NO_CACHE."
+        )
+
+
+class ResultUnreadable(ResultError):
+    """A kept result cannot be believed or read. It is computed again and replaced."""
+
+    code = "FT1322"
+
+    def __init__(self, location: str, problem: str) -> None:
+        self.location, self.problem = location, problem
+        super().__init__(f"The kept result {location} cannot be used: {problem}. It is computed again.")
+
+
+class ResultStorageFailed(ResultError):
+    """The place where results are kept took or gave none. Tasks run as if they had no cache."""
+
+    code = "FT1323"
+
+    def __init__(self, place: str, problem: str) -> None:
+        self.place, self.problem = place, problem
+        super().__init__(
+            f"Results cannot be kept at {place}: {problem}. Tasks run, and run again the next time. Make room there and let "
+            "this user write, or set FLOWTELL_RESULTS__STORAGE."
+        )
+
+
+class NoCacheKey(ResultError):
+    """No key can be made for a task run, which runs as if it had no cache."""
+
+    code = "FT1324"
+
+    def __init__(self, task: str, problem: str) -> None:
+        self.task, self.problem = task, problem
+        super().__init__(
+            f"Task '{task}' has no key to keep its result under: {problem}. Leave such an argument out "
+            "(cache_policy=INPUTS - 'name'), or give a cache_key_fn."
+        )
+
+
+class BadCaching(ResultError, ValueError):
+    """Options that say how a result is kept cannot be followed."""
+
+    code = "FT1325"
+
+
+class ResultStorageMissing(ResultError):
+    """What reaches a storage is not installed."""
+
+    code = "FT1326"
+
+    def __init__(self, url: str, problem: str) -> None:
+        self.url, self.problem = url, problem
+        super().__init__(
+            f"Results cannot be kept at {url}, since what reaches it is not installed ({problem}): "
+            'pip install "flowtell[storage]", and what fsspec names for this scheme.'
+        )
+
+
 # --- the server ---------------------------------------------------------------------------------------------------
 
 

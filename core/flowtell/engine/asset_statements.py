@@ -58,9 +58,10 @@ def materialize(
         return
     declare_asset(asset)
     incoming = explicit or (tuple(run.reads or ()) if lineage is None else lineage.incoming())
-    emit(AssetMaterialized(**_event(), asset=asset.key, **facts, **made_of(incoming, facts["columns"], lineage)))
+    told = AssetMaterialized(**_event(), asset=asset.key, **facts, **made_of(incoming, facts["columns"], lineage))
+    emit(told)
     if lineage is not None:
-        lineage.has_made(UpstreamAsset(asset=asset.key, version=facts["version"], partition=facts["partition"]))
+        lineage.has_made(told)
 
 
 def observe(asset: Asset, role: str, said: dict[str, Any], metadata: Mapping[str, Any]) -> None:

@@ -108,7 +108,8 @@ async def iterate_async(run: Run) -> AsyncGenerator[Any, Any]:
 
 def _get_ready(run: Run) -> None:
     """Wait as long as a retry is delayed, and for the futures that the run was given."""
-    time.sleep(run.delay)
+    if run.delay:  # asked to sleep for no time, the system still lets others go first
+        time.sleep(run.delay)
     for future in run.awaited:
         future.wait()
 

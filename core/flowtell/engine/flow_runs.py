@@ -182,6 +182,7 @@ class FlowRun(Run):
             self.args, self.kwargs, self.parameters = self.work.parameters.fit(self.args, self.kwargs)
         except ParameterError as error:
             self._refusal, self.parameters = error, given
+        self.scope.parameters = self.parameters
         if not self.parent_run:
             self.scope.origins.outside = tuple(one for one in self.parameters.values() if type(one) in ATOMS)
         if self.scope.origins:

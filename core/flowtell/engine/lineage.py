@@ -37,7 +37,7 @@ Facts = dict[str, Any]
 class Lineage:
     """The assets of one task run."""
 
-    __slots__ = ("_begun", "_ended", "_inputs", "_made_too", "_run", "_said", "made", "metadata", "unfollowed")
+    __slots__ = ("_begun", "_ended", "_inputs", "_made_too", "_run", "_said", "made", "metadata", "told", "unfollowed")
 
     def __init__(self, run: TaskRun) -> None:
         self._run = run
@@ -53,6 +53,8 @@ class Lineage:
         """What the body said that it made beyond what the task is known to make."""
         self._begun: dict[str, str] = {}
         """By key, the id of the event that told that it is being made."""
+        self.told: list[AssetMaterialized] = []
+        """What was told of what is made, where the result is kept."""
         self._ended = False
 
     def begin(self) -> None:
@@ -65,7 +67,7 @@ class Lineage:
 
     def begin_again(self) -> None:
         """Another attempt: what the failed one has said of its work is not true of this one."""
-        self.metadata, self._said, self._made_too = {}, {}, {}
+        self.metadata, self._said, self._made_too, self.told = {}, {}, {}, []
 
     def say(self, key: str, facts: Facts, explicit: tuple[UpstreamAsset, ...]) -> None:
         """The body tells facts of what the task makes; those of one partition add up."""
@@ -74,8 +76,13 @@ class Lineage:
         known.update({name: value for name, value in facts.items() if value not in (None, "", ())})
         known["explicit"] += explicit
 
-    def has_made(self, asset: UpstreamAsset) -> None:
-        self._made_too[asset.asset] = asset
+    def has_made(self, told: AssetMaterialized) -> None:
+        self._made_too[told.asset] = UpstreamAsset(asset=told.asset, version=told.version, partition=told.partition)
+        self._keep(told)
+
+    def _keep(self, told: AssetMaterialized) -> None:
+        if self._run.keeps:
+            self.told.append(told)
 
     def end(self, state: str, error: BaseException | None, result: Any) -> Mapping[str, UpstreamAsset]:
         """What the result of this run is made of, for whoever it comes to."""
@@ -136,7 +143,9 @@ class Lineage:
         explicit = facts.pop("explicit", ())
         facts["columns"] = joined(shape.get("columns", ()), said.get("columns") or self._run.work.columns.get(key, ()))
         facts["metadata"] = {**facts.get("metadata", {}), **self.metadata.get(key, {})}
-        emit(AssetMaterialized(**self._end_of(key, self._facts(key, explicit, facts["columns"]) | facts)))
+        told = AssetMaterialized(**self._end_of(key, self._facts(key, explicit, facts["columns"]) | facts))
+        emit(told)
+        self._keep(told)
 
     def _end_of(self, key: str, facts: Facts) -> Facts:
         """The first end's id follows its beginning's, so that a process found dead is not told to have failed it."""

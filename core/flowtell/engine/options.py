@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
+    import os
+    from datetime import timedelta
+
     from flowtell.engine.assets import Asset
+    from flowtell.engine.cache_policies import CacheKeyFn, CachePolicy
     from flowtell.engine.retries import Delays
     from flowtell.engine.task_runners import ThreadPoolTaskRunner
     from flowtell.events import RuleData
+    from flowtell.results.serializers import Serializer
 
 Hook = Callable[..., Any]
 """Called with the flow or task, the run and its state; what it raises is logged and changes nothing."""
@@ -57,6 +62,20 @@ class TaskOptions(Options, total=False):
     """Of tasks alone."""
 
     task_run_name: str | Callable[..., str] | None
+    cache_policy: CachePolicy | None
+    """What makes two runs the same, so that the second takes the first's result: see `flowtell.cache_policies`."""
+    cache_key_fn: CacheKeyFn | None
+    """Called with a context and the parameters by name: the key, or None where the run is to be computed."""
+    cache_expiration: timedelta | float | None
+    """How long a result may be used, as a timedelta or in seconds."""
+    refresh_cache: bool | None
+    """Whether to compute what is known, and keep that instead. None: as `results.refresh_cache` of the configuration."""
+    persist_result: bool | None
+    """True: keep the result, for this flow run and its retries where no policy says more. False: keep nothing."""
+    result_storage: str | os.PathLike[str] | None
+    """A folder, or an address that fsspec knows. None: as `results.storage` of the configuration."""
+    result_serializer: str | Serializer | None
+    """`pickle`, `json`, either after `compressed/`, or one's own. None: as `results.serializer` of the configuration."""
     asset_deps: Iterable[Asset | str] | Mapping[Any, Iterable[Asset | str]] | None
     """Assets that the task reads; on a plain task they are handed on to what is made of its result.
 

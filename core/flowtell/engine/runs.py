@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from flowtell.engine.admission import Admission
     from flowtell.engine.futures import Future
     from flowtell.engine.inputs import Inputs
+    from flowtell.engine.reuse import Reuse
     from flowtell.engine.scope import Scope
     from flowtell.engine.work import Work
     from flowtell.events import (
@@ -67,8 +68,9 @@ class Run:
     state: str = "pending"
     started: int = 0
     """When the first attempt began, in µs since the epoch."""
-    awaited: Iterable[Future[Any] | Admission] = ()
-    """Futures that must end before the first attempt; then what lets the run in, where it is under a limit."""
+    awaited: Iterable[Future[Any] | Admission | Reuse] = ()
+    """Futures that must end before the first attempt; then what lets the run in, where it is under a limit; then what looks
+    whether its result is known."""
     admission: Admission | None = None
     inputs: Inputs | None = None
     """Where something among the arguments has to be waited for or followed."""
@@ -235,6 +237,9 @@ class Run:
 
         call_hooks(self, state)
 
+    def has_ended(self) -> bool:
+        return self.state in _ENDED
+
     # --- what flow runs and task runs do differently
 
     def cpu_ns(self, now: int) -> int:
@@ -286,4 +291,4 @@ def _told(error: BaseException) -> Failure:
 
 
 _NO_DEADLINE: AbstractAsyncContextManager[None] = nullcontext()
-_ENDED = frozenset({"completed", "failed", "timed_out", "cancelled", "crashed", "skipped"})
+_ENDED = frozenset({"completed", "cached", "failed", "timed_out", "cancelled", "crashed", "skipped"})

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from _thread import allocate_lock  # what threading.Lock is, without loading threading
+from collections.abc import Mapping
 from itertools import count
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from flowtell.engine.provenance import Origins
 
@@ -14,14 +16,15 @@ if TYPE_CHECKING:
     from flowtell.engine.task_runners import ThreadPoolTaskRunner, Workers
 
 _starting = allocate_lock()
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Scope:
     """The surroundings of a task run: one flow run, or none."""
 
     __slots__ = (
-        "_numbers", "_workers", "deployment", "due", "flow", "open", "origins", "root_run", "run", "runner",
-        "sampled", "trace",
+        "_numbers", "_workers", "deployment", "due", "flow", "open", "origins", "parameters", "root_run", "run",
+        "runner", "sampled", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +48,8 @@ class Scope:
         """Shared by all flow runs of one root, so that data is followed into a subflow and out again."""
         self.open: dict[str, Run] = {}
         """Runs inside this one that have not ended."""
+        self.parameters: Mapping[str, Any] = _NONE
+        """Of the flow run, once they have been checked."""
         self.runner = runner
         self._workers: Workers | None = None
         self._numbers: dict[str, count[int]] = {}

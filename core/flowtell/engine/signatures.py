@@ -19,3 +19,18 @@ def argument_names(function: Callable[..., Any], count: int) -> list[str]:
             return [*names, *[parameter.name] * (count - len(names))]
         names.append(parameter.name)
     return names
+
+
+def bound_arguments(
+    signature: inspect.Signature, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """All parameters by name, defaults included; of a bound method its instance too.
+
+    Raises:
+        TypeError: the arguments do not fit.
+    """
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    if inspect.ismethod(function):
+        return {"self": function.__self__, **bound.arguments}
+    return bound.arguments

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import time_ns
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowtell.bus import emit
 from flowtell.engine import context
@@ -30,7 +30,7 @@ class TaskRun(Run):
 
     kind = "task"
     retrying_event = TaskRunRetrying
-    finished_event = TaskRunFinished
+    finished_event: Callable[..., TaskRunFinished] = TaskRunFinished
 
     work: Task[..., Any]
     map_index: int | None = None
@@ -41,6 +41,8 @@ class TaskRun(Run):
     """The assets that its result is made of, by key."""
     is_incomplete: bool = False
     """Whether its result may be made of more than `provides`."""
+    keeps: ClassVar[bool] = False
+    """Whether its result is kept, with what it told of assets."""
     written: tuple[Any, ...] | None = None
     """Values that stand in the code that called it, see `unfollowed`; None where nothing had brought assets by then."""
     _name: str = ""
@@ -99,14 +101,14 @@ class TaskRun(Run):
             )
         )  # fmt: skip
 
-    def say_waiting(self, on: tuple[WaitsOn, ...], *, first: bool) -> None:
+    def say_waiting(self, on: tuple[WaitsOn, ...], *, first: bool, reason: str = "limit") -> None:
         if first and self.future is None:  # what was submitted has said so
             self.say_pending()
         now, scope = time_ns() // 1000, self.outer
         emit(
             TaskRunWaiting(
                 id=new_id(now), time=now, run=scope.run, root_run=scope.root_run, flow=scope.flow, task_run=self.id,
-                task=self.work.name, reason="limit", on=on,
+                task=self.work.name, reason=reason, on=on,
             )
         )  # fmt: skip
 
@@ -157,7 +159,7 @@ class TaskRun(Run):
             lineage = self.open_lineage()
             self.provides = lineage.end(state, error, result)
             self.is_incomplete = lineage.hands_on_unfollowed()
-        if state == "completed":
+        if state in ("completed", "cached"):
             self._leave_traces(result)
             if self.caller is not None and self.future is None:
                 receive(self.caller, self, "object")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
 from flowtell.engine.task_runs import TaggedTaskRun, TaskRun
 from flowtell.engine.work import Work
 
 if TYPE_CHECKING:
+    from inspect import Signature
+
     from flowtell.engine.assets import Asset
+    from flowtell.engine.caching import Caching
     from flowtell.engine.dependencies import Dependencies
     from flowtell.engine.futures import Future, FutureList
     from flowtell.engine.options import MaterializeOptions, TaskOptions
@@ -20,6 +24,12 @@ R_co = TypeVar("R_co", covariant=True)
 P2 = ParamSpec("P2")
 R = TypeVar("R")
 T = TypeVar("T")
+
+_CACHING = frozenset({
+    "cache_policy", "cache_key_fn", "cache_expiration", "refresh_cache", "persist_result", "result_storage",
+    "result_serializer",
+})  # fmt: skip
+"""Options that say whether and how results are kept."""
 
 
 class Task(Work[P, R_co]):
@@ -37,7 +47,21 @@ class Task(Work[P, R_co]):
         self.sql: str = options.get("sql") or ""
         self.by: str = options.get("by") or ""
         self.touches_assets = bool(self.assets or self.asset_deps)
-        self.new_run = TaggedTaskRun if self.tags else TaskRun
+        self.caching = _caching(options, self.colour, self.name)
+        self.new_run = _runs_of(self)
+
+    @cached_property
+    def signature(self) -> Signature:
+        from inspect import signature
+
+        return signature(self.fn)
+
+    @cached_property
+    def code_fingerprint(self) -> str:
+        """Of what the function does; another one where its code has changed."""
+        from flowtell.engine.fingerprint import code_fingerprint
+
+        return code_fingerprint(self.fn)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         wait_for = kwargs.pop("wait_for", None) if kwargs else None
@@ -72,6 +96,22 @@ class Task(Work[P, R_co]):
     def with_options(self, **options: Unpack[MaterializeOptions]) -> Self:
         """The same task with other options, `assets` among them; what is not named stays."""
         return self._with(options)
+
+
+def _caching(options: Mapping[str, Any], colour: str, name: str) -> Caching | None:
+    if not options or _CACHING.isdisjoint(options):
+        return None
+    from flowtell.engine.caching import caching_of
+
+    return caching_of(options, colour, name)
+
+
+def _runs_of(task: Task[..., Any]) -> type[TaskRun]:
+    if task.caching is None:
+        return TaggedTaskRun if task.tags else TaskRun
+    from flowtell.engine.kept_runs import KeptTaskRun, TaggedKeptTaskRun
+
+    return TaggedKeptTaskRun if task.tags else KeptTaskRun
 
 
 def _assets(given: Any) -> tuple[Asset, ...]:
