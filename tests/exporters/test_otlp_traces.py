@@ -390,6 +390,19 @@ def _deprecated():
 
 def test_random_runs_make_whole_traces(open_plugin, receiver):
     """Retries, maps, subflows and failures of every kind, delivered in pieces, with restarts between."""
+    trace_random_runs(open_plugin, receiver, 150)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_ten_thousand_random_runs_make_whole_traces(open_plugin, receiver, rounds):
+    count = trace_random_runs(open_plugin, receiver, rounds(full=4_500, ci=450))
+    assert count > rounds(full=10_000, ci=1_000)
+    print(f"{count:,} flow runs, {len(receiver.spans):,} spans")
+
+
+def trace_random_runs(open_plugin, receiver, calls):
+    """How many flow runs there were."""
     dice = random.Random(11)
 
     @task(retries=2)
@@ -415,10 +428,10 @@ def test_random_runs_make_whole_traces(open_plugin, receiver):
         inner(dice.randrange(3))
         return [future.result() for future in futures]
 
-    events = events_of(*(lambda number=number: outer(number) for number in range(150)))
+    events = events_of(*(lambda number=number: outer(number) for number in range(calls)))
     harness = open_plugin()
     while events:
-        size = dice.randrange(1, 400)
+        size = dice.randrange(1, max(400, len(events) // 50))
         harness.feed(events[:size])
         events = events[size:]
         harness.restart()
@@ -431,6 +444,7 @@ def test_random_runs_make_whole_traces(open_plugin, receiver):
     used = {name for one in receiver.spans for name in one.attributes}
     assert {name for name in used if name.startswith("cicd.")} <= known
     assert not used & _deprecated()
+    return sum(one.type == "flow_run.finished" for one in ended)
 
 
 # --- a collector that misbehaves ----------------------------------------------------------------------------------
