@@ -802,6 +802,38 @@ class DeploymentNotFound(ScheduleError):
         super().__init__(f"There is no deployment '{wanted}'. {hint}")
 
 
+class BadBackfill(ScheduleError):
+    """A back-fill that cannot be: of these dates, of these parameters, or with nowhere to write what is done."""
+
+    code = "FT2310"
+
+    def __init__(self, flow: str, problem: str) -> None:
+        self.flow, self.problem = flow, problem
+        super().__init__(f"Flow '{flow}' cannot be back-filled so: {problem}.")
+
+
+class BackfillGoesOn(ScheduleError):
+    """Another process fills the same back-fill."""
+
+    code = "FT2311"
+
+    def __init__(self, name: str, pid: str) -> None:
+        self.name, self.pid = name, pid
+        super().__init__(f"Back-fill '{name}' is being filled by process {pid}. Wait for it, or give another --name.")
+
+
+class BackfillFailed(ScheduleError):
+    """Runs of a back-fill did not complete."""
+
+    code = "FT2312"
+
+    def __init__(self, name: str, failed: int, total: int) -> None:
+        self.name, self.failed, self.total = name, failed, total
+        super().__init__(
+            f"{failed} of the {total} runs of back-fill '{name}' did not complete. The same command runs those again."
+        )
+
+
 # --- check-ins and limits -------------------------------------------------------------------------------------------
 
 

@@ -34,6 +34,11 @@ def test_artifacts(reader, root):
     reader.follow(root / "docs" / "artifacts.md")
 
 
+@pytest.mark.slow
+def test_back_fills(reader, root):
+    reader.follow(root / "docs" / "backfill.md")
+
+
 @needs_curl
 def test_dashboards_made_for_another_exporter(reader, root):
     reader.follow(root / "docs" / "exporters_prefect.md")

@@ -32,6 +32,7 @@ OWN: Final = (
     Command("up", "flowtell.cli.up:app", _RUN),
     Command("run", "flowtell.cli.run:app", _RUN),
     Command("serve", "flowtell.cli.serve:app", _RUN),
+    Command("backfill", "flowtell.cli.backfill:app", _RUN),
     Command("cancel", "flowtell.cli.cancel:app", _RUN),
     Command("resume", "flowtell.cli.resume:app", _RUN),
     Command("runs", "flowtell.cli.runs:app", _LOOK),

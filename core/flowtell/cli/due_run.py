@@ -1,6 +1,6 @@
-"""The process of one due run, which whoever serves starts: `python -m flowtell.cli.due_run`, its order on stdin.
+"""The process of one run that a schedule or a back-fill starts: `python -m flowtell.cli.due_run`, its order on stdin.
 
-No command of `flowtell`: what it runs, and under which id, only a serving process's ledger can say.
+No command of `flowtell`: what it runs, and under which id, only the ledger of whoever starts it can say.
 """
 
 from __future__ import annotations
@@ -40,8 +40,14 @@ def main() -> int:
         if not has_claim(order.ledger, order.assignment.run):
             mark.give_back()
             return 0
+        due_run = _DueRun(order, mark)
         try:
-            _DueRun(order, mark).run()
+            due_run.run()
+        except BaseException as error:
+            mark.words.state = due_run.state or end_of(error)
+            raise
+        else:
+            mark.words.state = due_run.state
         finally:
             mark.words.ended = True
             mark.write()
@@ -65,6 +71,11 @@ class _DueRun:
                 _say_never_began(self._order.assignment, error)
             raise
 
+    @property
+    def state(self) -> str:
+        """How the run stands; empty where there is none yet."""
+        return "" if self._run is None else self._run.state
+
     def _flow(self) -> Flow[..., Any]:
         due.is_due_run = True
         sys.path[:] = self._order.entrance.path
@@ -86,7 +97,8 @@ def _say_never_began(assignment: Assignment, error: BaseException) -> None:
     bus.emit(
         FlowRunFinished(
             id=new_id(now), time=now, run=assignment.run, flow=assignment.flow, deployment=assignment.deployment,
-            due=assignment.due, state=end_of(error), error=failure_of(error),
+            due=assignment.due, root_run="" if assignment.outer is None else assignment.outer.root_run,
+            state=end_of(error), error=failure_of(error),
         )
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What a run that a schedule began is told of itself: its id, and the due time of which deployment it answers."""
+"""What a run that no call began is told of itself: its id, and which due time it answers or which run it is part of."""
 
 from __future__ import annotations
 
@@ -7,17 +7,27 @@ from msgspec import Struct
 from flowtell.ids import derived_id
 
 
+class Outer(Struct, frozen=True, kw_only=True):
+    """The run of another process that a run is part of, and whose trace it joins."""
+
+    run: str
+    root_run: str
+    trace: str
+    sampled: bool = True
+
+
 class Assignment(Struct, frozen=True, kw_only=True):
-    """One run that is to be, by an id that whoever reckons it finds the same."""
+    """One run that is to be."""
 
     run: str
     flow: str
-    deployment: str
-    due: int
+    deployment: str = ""
+    due: int | None = None
     """µs since the epoch."""
     cause: str = "schedule"
     tags: tuple[str, ...] = ()
     """Of the deployment; the run has its flow's too."""
+    outer: Outer | None = None
 
 
 def run_of(environment: str, flow: str, deployment: str, due: int) -> str:

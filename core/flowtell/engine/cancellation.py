@@ -60,7 +60,7 @@ def _say_cancelling(run: Run, actor: str, reason: str) -> None:
     now = time.time_ns() // 1000
     emit(
         FlowRunCancelling(
-            id=new_id(now), time=now, run=run.id, flow=run.scope.flow, deployment=run.scope.deployment, due=run.scope.due,
-            actor=actor, reason=reason,
+            id=new_id(now), time=now, run=run.id, root_run=run.scope.root_run, flow=run.scope.flow,
+            deployment=run.scope.deployment, due=run.scope.due, actor=actor, reason=reason,
         )
     )  # fmt: skip

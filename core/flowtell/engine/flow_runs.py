@@ -12,7 +12,7 @@ from flowtell.bus import emit
 from flowtell.engine import context
 from flowtell.engine.provenance import ATOMS, Origins
 from flowtell.engine.runs import Run
-from flowtell.engine.scope import OUTSIDE, Scope
+from flowtell.engine.scope import BACKFILL, OUTSIDE, Scope
 from flowtell.errors import ParameterError
 from flowtell.events import FlowRunFinished, FlowRunPending, FlowRunRetrying, FlowRunStarted, FlowRunWaiting
 from flowtell.ids import new_id
@@ -61,6 +61,7 @@ class FlowRun(Run):
         if outer is not None and outer.kind == "task":
             self.parent_task_run, self.caller = outer.id, outer
         self.scope = self._own_scope(is_called=assignment is None)
+        self.cause = self.outer.cause
         if assignment is not None:
             self._take(assignment)
         self.inputs = self._look_at_inputs()
@@ -83,6 +84,7 @@ class FlowRun(Run):
             flow=flow.name,
             deployment=outer.deployment,
             due=outer.due,
+            cause=outer.cause,
             root_run=outer.root_run or outer.run,
             trace=trace,
             sampled=sampled,
@@ -103,9 +105,13 @@ class FlowRun(Run):
         return caller.trace, caller.sampled
 
     def _take(self, assignment: Assignment) -> None:
-        """Say in all events which deployment and due time the run answers."""
+        """Say in all events which deployment and due time the run answers, and what it is part of."""
         self.deployment, self.due, self.cause = assignment.deployment, assignment.due, assignment.cause
         self.scope.deployment, self.scope.due = assignment.deployment, assignment.due
+        self.scope.cause = BACKFILL if assignment.cause == BACKFILL else ""
+        if (outer := assignment.outer) is not None:
+            self.parent_run = outer.run
+            self.scope.root_run, self.scope.trace, self.scope.sampled = outer.root_run, outer.trace, outer.sampled
         self.tags = tuple(sorted({*self.work.tags, *assignment.tags}))
         self.retrying_event = partial(FlowRunRetrying, deployment=self.deployment, due=self.due)
         self.finished_event = partial(FlowRunFinished, deployment=self.deployment, due=self.due)
@@ -183,7 +189,7 @@ class FlowRun(Run):
         except ParameterError as error:
             self._refusal, self.parameters = error, given
         self.scope.parameters = self.parameters
-        if not self.parent_run:
+        if not self.outer.run:
             self.scope.origins.outside = tuple(one for one in self.parameters.values() if type(one) in ATOMS)
         if self.scope.origins:
             for name, value in given.items():

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from flowtell.engine.runs import Run
     from flowtell.engine.task_runners import ThreadPoolTaskRunner, Workers
 
+BACKFILL = "backfill"
+"""The cause of a run that is of other days than today: rules say nothing of it. The flows that it calls have it too."""
+
 _starting = allocate_lock()
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
@@ -23,7 +26,7 @@ class Scope:
     """The surroundings of a task run: one flow run, or none."""
 
     __slots__ = (
-        "_numbers", "_workers", "deployment", "due", "flow", "open", "origins", "parameters", "root_run", "run",
+        "_numbers", "_workers", "cause", "deployment", "due", "flow", "open", "origins", "parameters", "root_run", "run",
         "runner", "sampled", "trace",
     )  # fmt: skip
 
@@ -37,6 +40,7 @@ class Scope:
         sampled: bool = True,
         deployment: str = "",
         due: int | None = None,
+        cause: str = "",
         origins: Origins,
         runner: ThreadPoolTaskRunner | None = None,
     ) -> None:
@@ -44,6 +48,8 @@ class Scope:
         self.trace, self.sampled = trace, sampled
         self.deployment, self.due = deployment, due
         """Of the root run, where a deployment's schedule began it."""
+        self.cause = cause
+        """What the flow runs inside have for theirs: that a back-fill began it all."""
         self.origins = origins
         """Shared by all flow runs of one root, so that data is followed into a subflow and out again."""
         self.open: dict[str, Run] = {}

@@ -21,6 +21,11 @@ class Entrance(Struct, frozen=True, kw_only=True):
     path: tuple[str, ...] = ()
 
 
+def entrance_to(target: str) -> Entrance:
+    """How a new process gets at the flow that a command line of this one names."""
+    return Entrance(target=target, path=tuple(sys.path))
+
+
 def entrance_of(deployment: Deployment) -> Entrance:
     """How a new process gets at the deployment's flow.
 

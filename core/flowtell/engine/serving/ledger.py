@@ -6,13 +6,13 @@ beside it, begins where the last stood. A run is claimed in the same write in wh
 
 from __future__ import annotations
 
-import fcntl
 import os
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
 from flowtell.decoders import decoder
+from flowtell.engine.kept_file import KeptFile, holder_of, path_for
 from flowtell.errors import BadDeployment
 from flowtell.events import Schedule
 from flowtell.machine import is_locked
@@ -54,9 +54,9 @@ class _Page(msgspec.Struct, kw_only=True, omit_defaults=True):
 class Ledger:
     """Held from `take` to `close`, or until the process ends, however it ends."""
 
-    def __init__(self, path: str, lock: int) -> None:
-        self.path, self._lock = path, lock
-        self._page = _read(path)
+    def __init__(self, file: KeptFile) -> None:
+        self.path, self._file = file.path, file
+        self._page = _read(file.path)
 
     @classmethod
     def take(cls, home: str, environment: str, full_name: str) -> Self | None:
@@ -67,18 +67,10 @@ class Ledger:
         """
         path = ledger_path(home, environment, full_name)
         try:
-            os.makedirs(os.path.dirname(path), mode=0o770, exist_ok=True)
-            lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+            file = KeptFile.take(path)
         except OSError as error:
             raise BadDeployment(full_name, f"its ledger {path} cannot be written ({error.strerror})") from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(lock)
-            return None
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-        return cls(path, lock)
+        return None if file is None else cls(file)
 
     @property
     def answered(self) -> dict[str, int]:
@@ -99,41 +91,21 @@ class Ledger:
             OSError: the disk did not take it; what was changed is undone, so that nothing counts that is not written.
         """
         try:
-            self._write()
+            self._file.replace(msgspec.json.encode(self._page))
         except OSError:
             self._page = _read(self.path)
             raise
-
-    def _write(self) -> None:
-        with open(f"{self.path}.new", "wb") as file:
-            file.write(msgspec.json.encode(self._page))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(f"{self.path}.new", self.path)
 
     def mark_path(self, run: str) -> str:
         """The file that the run's process locks."""
         return f"{self.path.removesuffix('.json')}-{run}.run"
 
     def close(self) -> None:
-        os.close(self._lock)
+        self._file.close()
 
 
 def ledger_path(home: str, environment: str, full_name: str) -> str:
-    from hashlib import blake2b
-
-    digest = blake2b(f"{environment}\x1f{full_name}".encode(), digest_size=8).hexdigest()
-    words = "".join(character if character.isalnum() else "-" for character in full_name)[:60]
-    return os.path.join(home, FOLDER, f"{words}-{digest}.json")
-
-
-def holder_of(path: str) -> str:
-    """The pid that last served the deployment, for messages."""
-    try:
-        with open(f"{path}.lock", encoding="ascii", errors="replace") as file:
-            return file.read(20).strip() or "unknown"
-    except OSError:
-        return "unknown"
+    return path_for(os.path.join(home, FOLDER), full_name, environment, full_name)
 
 
 class Listed(NamedTuple):
@@ -168,9 +140,17 @@ def remove_ledger(home: str, card: Card) -> bool:
     return True
 
 
+class _Claimed(msgspec.Struct):
+    claims: dict[str, Any] = {}
+
+
 def has_claim(path: str, run: str) -> bool:
-    """Whether the ledger, which another process holds, knows this run as one that has not ended."""
-    return run in _read(path).claims
+    """Whether the file, which another process keeps, claims this run as one that has not ended."""
+    try:
+        with open(path, "rb") as file:
+            return run in decoder(_Claimed)(file.read()).claims
+    except FileNotFoundError:
+        return False
 
 
 def _read(path: str) -> _Page:

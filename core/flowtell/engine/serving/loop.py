@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 from flowtell import bus
 from flowtell.engine.control import Listener, Request, listen
 from flowtell.engine.deployments import Deployment
+from flowtell.engine.kept_file import holder_of
 from flowtell.engine.serving.bell import Bell
 from flowtell.engine.serving.entrance import Entrance, entrance_of
-from flowtell.engine.serving.ledger import Ledger, holder_of, ledger_path
+from flowtell.engine.serving.ledger import Ledger, ledger_path
 from flowtell.engine.serving.service import RETRY_AFTER, Service
 from flowtell.errors import BadDeployment
 

@@ -25,6 +25,8 @@ class Words(msgspec.Struct, kw_only=True, omit_defaults=True):
     writer: str = ""
     """The journal of the run's process, once it has one."""
     ended: bool = False
+    state: str = ""
+    """How the run ended; empty where it never began."""
 
 
 class Mark:
