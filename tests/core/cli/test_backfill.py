@@ -21,6 +21,7 @@ FLOWS = """
     from datetime import date
     from pathlib import Path
     from flowtell import flow, task
+    from flowtell.cache_policies import INPUTS
 
     @task
     def note(folder: Path, word: str):
@@ -42,6 +43,16 @@ FLOWS = """
         if (folder / f"closed {shop}").exists():
             raise ValueError("closed")
         note(folder, f"{day} {shop}")
+
+    @task(cache_policy=INPUTS)
+    def compute(day: str):
+        with open(Path(__file__).parent / "computed", "a") as file:
+            file.write(f"{day}\\n")
+        return day
+
+    @flow
+    def kept(day: str):
+        compute(day)
 
     @flow
     def dated(day: date, other: int = 1): ...
@@ -142,6 +153,16 @@ def test_what_failed_is_run_again(flows, shell):
     assert states["nightly backfill"] == "completed"
     anew = shell(*words, "--anew", "--json")
     assert (anew.json["completed"], anew.json["skipped"]) == (2, 0)
+
+
+@pytest.mark.slow
+def test_what_is_cached_can_be_made_anew(flows, shell):
+    """With --refresh-cache; without it a day that is run anew takes what is known."""
+    words = ("backfill", "flows.py:kept", "-p", "day=mon", "--anew")
+    for options in ((), (), ("--refresh-cache",)):
+        done = shell(*words, *options)
+        assert done.code == 0, done.err
+    assert len(lines(flows, "computed")) == 2
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ from flowtell.ids import new_id
 _EVERY: Final = 0.02
 """Seconds between two looks at who has ended."""
 _STDERR: Final = 2
+_REFRESHING: Final = {"FLOWTELL_RESULTS__REFRESH_CACHE": "true"}
 
 
 class Ended(NamedTuple):
@@ -48,7 +49,8 @@ class Filling:
         tell: Callable[[Ended], None] = lambda _: None,
     ) -> None:
         self._flow, self._entrance, self._book = flow, entrance, book
-        self._parallel, self._refresh_cache, self._tell = parallel, refresh_cache, tell
+        self._parallel, self._tell = parallel, tell
+        self._environment = _REFRESHING if refresh_cache else {}
         self._cases = {case.key: case for case in cases}
         self._going: dict[str, RunProcess] = {}
         self._take_up()
@@ -107,9 +109,8 @@ class Filling:
             parameters=case.parameters,
             mark=self._book.mark_path(run),
             ledger=self._book.path,
-            refresh_cache=self._refresh_cache,
         )
-        self._going[run] = run_process.start(order, stdout=_STDERR)
+        self._going[run] = run_process.start(order, stdout=_STDERR, environment=self._environment)
 
     def _see_ends(self) -> list[Ended]:
         ended = [run for run, process in self._going.items() if process.has_ended()]

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -25,8 +26,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any]
     mark: str
     ledger: str
-    refresh_cache: bool = False
-    """Whether what its tasks have in the cache is made anew."""
 
 
 class RunProcess:
@@ -63,15 +62,21 @@ class RunProcess:
                 pass
 
 
-def start(order: Order, *, stdout: int | None = None) -> RunProcess:
+def start(order: Order, *, stdout: int | None = None, environment: Mapping[str, str] | None = None) -> RunProcess:
     """Start it, in a process group of its own: Ctrl-C at the terminal reaches whoever serves, who ends it in order.
 
-    `stdout`: the descriptor that it prints to, instead of this process's own.
+    `stdout`: the descriptor that it prints to, instead of this process's own; `environment`: what it has beyond ours.
 
     Raises:
         OSError: no process can be had now.
     """
-    child = subprocess.Popen([sys.executable, "-m", PROGRAM], stdin=subprocess.PIPE, stdout=stdout, process_group=0)
+    child = subprocess.Popen(
+        [sys.executable, "-m", PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        env={**os.environ, **(environment or {})},
+        process_group=0,
+    )
     assert child.stdin is not None
     try:
         with child.stdin as stdin:
