@@ -834,6 +834,18 @@ class BackfillFailed(ScheduleError):
         )
 
 
+class TransactionNotKept(FlowtellError):
+    """The home takes no record of a transaction; it goes on, and cannot be undone after a kill."""
+
+    code = "FT1310"
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(
+            f"Transactions are not kept in {path}: {problem}. They go on, and are not rolled back if the process is killed."
+        )
+
+
 # --- check-ins and limits -------------------------------------------------------------------------------------------
 
 

@@ -411,6 +411,7 @@ class ArtifactCreated(Event, tag="artifact.created"):
 class _Transaction(Event):
     key: str = ""
     tasks: tuple[str, ...] = ()
+    """Names of the tasks with hooks that are meant, in order; once for each run."""
     error: Failure | None = None
 
 
@@ -424,6 +425,10 @@ class TransactionCommitted(_Transaction, tag="transaction.committed"):
 
 class TransactionRolledBack(_Transaction, tag="transaction.rolled_back"):
     pass
+
+
+class TransactionInDoubt(_Transaction, tag="transaction.in_doubt"):
+    """Some of what `tasks` did may stand, and some not: a hook raised, or a kill came where nobody can tell."""
 
 
 # --- assets -------------------------------------------------------------------------------------------------------

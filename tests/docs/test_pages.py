@@ -34,6 +34,10 @@ def test_artifacts(reader, root):
     reader.follow(root / "docs" / "artifacts.md")
 
 
+def test_transactions(reader, root):
+    reader.follow(root / "docs" / "transactions.md")
+
+
 @pytest.mark.slow
 def test_back_fills(reader, root):
     reader.follow(root / "docs" / "backfill.md")

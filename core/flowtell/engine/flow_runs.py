@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import process_time_ns, time_ns
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from flowtell.bus import emit
+from flowtell.bus import emit, settings
 from flowtell.engine import context
 from flowtell.engine.provenance import ATOMS, Origins
 from flowtell.engine.runs import Run
@@ -135,6 +136,10 @@ class FlowRun(Run):
             raise self._refusal
         if self.admission is not None:
             self.admission.enter()
+        if self.attempt == 1 and os.path.isdir(os.path.join(settings().home, "transactions")):
+            from flowtell.engine.transaction_recovery import end_what_was_left
+
+            end_what_was_left(self)
         return super().call_unlimited()
 
     def end(self, state: str, error: BaseException | None = None, result: Any = None) -> None:

@@ -20,13 +20,22 @@ def call_hooks(run: Run, state: State) -> None:
     """Call the hooks of this state, each with the flow or task, the run and the state."""
     for hook in run.work.hooks.get(_MOMENTS.get(state, str(state)), ()):
         answer(hook, run, state, default=None)
+    if "commit" in run.work.hooks or "rollback" in run.work.hooks:
+        from flowtell.engine.transaction import take_part
+
+        take_part(run, state)
+
+
+def called(hook: Callable[..., Any], *args: Any) -> Any:
+    """What `hook` returns, awaited where it is a coroutine function."""
+    returned = hook(*args)
+    return _awaited(returned) if inspect.iscoroutine(returned) else returned
 
 
 def answer(hook: Callable[..., Any], run: Run, state: State, *, default: Any) -> Any:
     """What `hook` returns; `default`, and a line in the run's log, where it raises."""
     try:
-        returned = hook(run.work, snapshot(run), state)
-        return _awaited(returned) if inspect.iscoroutine(returned) else returned
+        return called(hook, run.work, snapshot(run), state)
     except Exception as error:  # noqa: BLE001  # a hook is the user's code, and no part of the run
         from flowtell.engine.logs import record
 
@@ -41,7 +50,17 @@ def _awaited(coroutine: Any) -> Any:
     from threading import Thread
 
     result: list[Any] = []
-    thread = Thread(target=lambda: result.append(asyncio.run(coroutine)), name="flowtell-hook", daemon=True)
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            result.append(asyncio.run(coroutine))
+        except BaseException as error:  # noqa: BLE001  # raised again where it was called
+            raised.append(error)
+
+    thread = Thread(target=run, name="flowtell-hook", daemon=True)
     thread.start()
     thread.join()
-    return result[0] if result else None
+    if raised:
+        raise raised[0]
+    return result[0]

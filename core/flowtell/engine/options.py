@@ -62,6 +62,10 @@ class TaskOptions(Options, total=False):
     """Of tasks alone."""
 
     task_run_name: str | Callable[..., str] | None
+    on_commit: Iterable[Callable[..., Any]] | None
+    """Called with the transaction when that ends well, outside of any when the task completed: `flowtell.transactions`."""
+    on_rollback: Iterable[Callable[..., Any]] | None
+    """Called with the transaction when that does not end well after the task has completed in it."""
     cache_policy: CachePolicy | None
     """What makes two runs the same, so that the second takes the first's result: see `flowtell.cache_policies`."""
     cache_key_fn: CacheKeyFn | None

@@ -93,6 +93,18 @@ class Task(Work[P, R_co]):
         wait_for = kwargs.pop("wait_for", None)
         return submit_each(self, args, kwargs, wait_for)
 
+    def on_commit(self, hook: Callable[..., Any]) -> Callable[..., Any]:
+        """A decorator: called with the transaction around a run when that ends well."""
+        return self._hang("on_commit", "commit", hook)
+
+    def on_rollback(self, hook: Callable[..., Any]) -> Callable[..., Any]:
+        """A decorator: called with the transaction in which a run completed when that is rolled back."""
+        return self._hang("on_rollback", "rollback", hook)
+
+    def _hang(self, option: str, moment: str, hook: Callable[..., Any]) -> Callable[..., Any]:
+        self.hooks[moment] = self._options[option] = (*self.hooks.get(moment, ()), hook)
+        return hook
+
     def with_options(self, **options: Unpack[MaterializeOptions]) -> Self:
         """The same task with other options, `assets` among them; what is not named stays."""
         return self._with(options)

@@ -19,6 +19,8 @@ _HOOKS = {
     "on_failure": "failed",
     "on_cancellation": "cancelled",
     "on_crashed": "crashed",
+    "on_commit": "commit",
+    "on_rollback": "rollback",
 }
 """The state that each hook belongs to."""
 
