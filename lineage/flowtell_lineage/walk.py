@@ -109,7 +109,7 @@ class Walk:
         if not self.is_plain:
             return Counter(pair[1 if direction == "up" else 0] for pair in self.step(ids, direction))
         near, far = _sides(direction)
-        counted: Select[Any] = select(near, func.count(far.distinct())).group_by(near)
+        counted: Any = select(near, func.count(far.distinct())).group_by(near)
         return {row[0]: row[1] for row in self.in_parts(counted, near, ids)}
 
     def evidence_within(self, ids: Collection[int]) -> Iterator[tuple[int, int, str]]:
