@@ -29,6 +29,18 @@ KEPT_BY_PYTHON = (b"multiprocessing.resource_tracker", b"multiprocessing.forkser
 GRACE_SECONDS = 2.0
 
 
+SLOW = frozenset((Path(__file__).parent / "slow.txt").read_text().split())
+"""Tests that take their time, as `slow_tests.py` found."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark those that are in the list. First of all: `-m` looks at the marks afterwards."""
+    for item in items:
+        if item.nodeid.partition("[")[0] in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a slow test that would start after the slice's time."""
     if item.get_closest_marker("slow") and time.monotonic() - STARTED > SLICE_SECONDS:
