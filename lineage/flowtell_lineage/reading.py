@@ -147,10 +147,10 @@ class Graph(_Record, frozen=True):
 
 def assets(read: Read, *, text: str = "", limit: int = LARGEST) -> list[Asset]:
     """Assets by key, those with `text` in it where it is given."""
-    wanted = select(asset_table).where(_is_there()).order_by(asset_table.c.asset).limit(limit)
+    wanted = select(asset_table).where(is_there()).order_by(asset_table.c.asset).limit(limit)
     if text:
         wanted = wanted.where(asset_table.c.asset.contains(text, autoescape=True))
-    return _with_outcomes(read, _rows(read, wanted))
+    return with_outcomes(read, _rows(read, wanted))
 
 
 def get_asset(read: Read, asset: str, view: View = NOW) -> Asset:
@@ -160,7 +160,7 @@ def get_asset(read: Read, asset: str, view: View = NOW) -> Asset:
         AssetNotFound: there is none in the view; the closest key is named.
     """
     found = []
-    if _has_run(read):
+    if has_run(read):
         walk = Walk(read, view)
         found = assets_by_id(walk, {walk.id_of(asset)})
     if not found:
@@ -170,7 +170,7 @@ def get_asset(read: Read, asset: str, view: View = NOW) -> Asset:
 
 def whole_graph(read: Read, *, limit: int = LARGEST, view: View = NOW) -> Graph:
     """Every asset and every edge between them. Of a run, what it touched."""
-    if not _has_run(read):
+    if not has_run(read):
         return Graph()
     walk = Walk(read, view)
     ids = {walk.canonical(row[0]) for row in read(_present(view).limit(limit + 1))}
@@ -200,19 +200,32 @@ def surroundings(
     return Graph(assets=found, edges=tuple(edges_between(walk, pairs)), whole=above_whole and below_whole)
 
 
-def neighbourhood(read: Read, key: str, up: int = 1, down: int = 1, *, limit: int = 200, view: View = NOW) -> Neighbourhood:
+def neighbourhood(
+    read: Read,
+    key: str,
+    up: int = 1,
+    down: int = 1,
+    *,
+    grown: Iterable[tuple[str, Direction]] = (),
+    limit: int = 200,
+    view: View = NOW,
+) -> Neighbourhood:
     """At most `limit` assets around one, the nearest first, and how many neighbours each has that are not shown.
+
+    Args:
+        grown: assets in the picture whose neighbours, up or down, come into it too; in the order in which they do.
 
     Raises:
         AssetNotFound: there is no such asset.
     """
-    if not _has_run(read):
+    if not has_run(read):
         raise AssetNotFound(key)
     walk = Walk(read, view)
     start = walk.id_of(key)
     shown = {start: 0}
     levels = [(walk.levels(start, "up", steps=up), -1), (walk.levels(start, "down", steps=down), 1)]
     whole = _take_in_turn(shown, levels, limit)
+    whole = all([whole, *(_grow(walk, shown, walk.id_of(from_), way, limit) for from_, way in grown)])
     known = dict(_nodes(walk, shown))
     if start not in known:
         raise AssetNotFound(key, _closest(read, key))
@@ -277,6 +290,18 @@ def _take_in_turn(shown: dict[int, int], levels: list[tuple[Iterator[set[int]], 
     return True
 
 
+def _grow(walk: Walk, shown: dict[int, int], start: int, way: Direction, limit: int) -> bool:
+    """Put the neighbours of one that is shown into `shown`, and tell whether there was room for all."""
+    if start not in shown:
+        return True
+    step = [(walk.levels(start, way, steps=1), 0)]
+    before = set(shown)
+    whole = _take_in_turn(shown, step, limit)
+    side = -1 if way == "up" else 1
+    shown.update(dict.fromkeys(shown.keys() - before, shown[start] + side))
+    return whole
+
+
 def _nodes(walk: Walk, ids: Collection[int]) -> Iterator[tuple[int, Node]]:
     """Numbers and what is drawn of them."""
     if walk.view.as_of is not None:
@@ -284,7 +309,7 @@ def _nodes(walk: Walk, ids: Collection[int]) -> Iterator[tuple[int, Node]]:
         return
     told = asset_table.c
     wanted = select(told.id, told.asset, told.name, told.kind, told.owners, told.state, told.materialized)
-    for row in walk.in_parts(wanted.where(_is_there()), told.id, ids):
+    for row in walk.in_parts(wanted.where(is_there()), told.id, ids):
         owners = _parsed(row.owners, tuple[str, ...])
         made = row.materialized or None
         node = Node(key=row.asset, name=row.name, kind=row.kind, owners=owners, state=row.state, materialized=made)
@@ -374,7 +399,7 @@ def keys_of(read: Read, ids: Iterable[int]) -> dict[int, str]:
 def _present(view: View) -> Select[Any]:
     """Numbers of the assets that are there."""
     if view.mode != "run" and view.as_of is None:
-        return select(asset_table.c.id).where(_is_there()).order_by(asset_table.c.asset)
+        return select(asset_table.c.id).where(is_there()).order_by(asset_table.c.asset)
     told = sightings.c.run == view.run if view.mode == "run" else sightings.c.time <= view.as_of
     ends = select(sightings.c.downstream.label("id")).where(told, sightings.c.evidence != REMOVED)
     starts = select(sightings.c.upstream).where(told, sightings.c.upstream != ALONE)
@@ -382,16 +407,16 @@ def _present(view: View) -> Select[Any]:
 
 
 def _closest(read: Read, asset: str) -> str:
-    keys = [row.asset for row in _rows(read, select(asset_table.c.asset).where(_is_there()).limit(LARGEST))]
+    keys = [row.asset for row in _rows(read, select(asset_table.c.asset).where(is_there()).limit(LARGEST))]
     inside = [key for key in keys if asset and asset in key]
     return next(iter(get_close_matches(asset, keys, n=1) or sorted(inside, key=len)), "")
 
 
 def _rows(read: Read, wanted: Select[Any]) -> Sequence[Row[Any]]:
-    return read(wanted) if _has_run(read) else ()
+    return read(wanted) if has_run(read) else ()
 
 
-def _has_run(read: Read) -> bool:
+def has_run(read: Read) -> bool:
     """Whether the plugin has committed anything; its tables may be missing where it has not, or is switched off."""
     return bool(read(select(cursors.c.plugin).where(cursors.c.plugin == "lineage")))
 
@@ -399,7 +424,7 @@ def _has_run(read: Read) -> bool:
 # --- rows to structs ----------------------------------------------------------------------------------------------
 
 
-def _is_there() -> ColumnElement[bool]:
+def is_there() -> ColumnElement[bool]:
     return asset_table.c.removed < asset_table.c.last_seen
 
 
@@ -408,7 +433,7 @@ def assets_by_id(walk: Walk, ids: Iterable[int]) -> list[Asset]:
     rows = _by_keys(walk.read, select(asset_table), asset_table.c.id, ids)
     if walk.view.as_of is None:
         there = [row for row in rows if row.removed < row.last_seen or walk.view.mode == "run"]
-        return _with_outcomes(walk.read, there)
+        return with_outcomes(walk.read, there)
     last = _last_seen(walk, {row.id for row in rows})
     there = [row for row in rows if row.id in last and not walk.is_cut(row.id, last[row.id])]
     return [_as_it_was(walk, row) for row in there]
@@ -439,7 +464,7 @@ def _as_it_was(walk: Walk, row: Row[Any]) -> Asset:
     )
 
 
-def _with_outcomes(read: Read, rows: Iterable[Row[Any]]) -> list[Asset]:
+def with_outcomes(read: Read, rows: Iterable[Row[Any]]) -> list[Asset]:
     rows = list(rows)
     wanted = {row.outcome for row in rows}.union(row.materialization for row in rows)
     found = _by_keys(read, select(outcome_table), outcome_table.c.id, wanted)
@@ -510,9 +535,12 @@ __all__ = [
     "assets_by_id",
     "edges_between",
     "get_asset",
+    "has_run",
+    "is_there",
     "keys_of",
     "materializations",
     "neighbourhood",
     "surroundings",
     "whole_graph",
+    "with_outcomes",
 ]
