@@ -22,6 +22,9 @@ from flowtell_dashboard.filters import RunFilter
 from flowtell_dashboard.flows import flow_page
 from flowtell_dashboard.flows import page as flows
 from flowtell_dashboard.flows.summary import summaries
+from flowtell_dashboard.lineage import asset_page
+from flowtell_dashboard.lineage import page as assets
+from flowtell_dashboard.lineage.question import AssetFilter, AssetView
 from flowtell_dashboard.policy import PAGES, Pages
 from flowtell_dashboard.pulse import REST_SECONDS, Pulse
 from flowtell_dashboard.settings import Settings
@@ -49,6 +52,8 @@ _LAYOUTS: Final[dict[str, Callable[[], Any]]] = {
     "/timeline": timeline.layout,
     "/flows": flows.layout,
     "/flow": flow_page.layout,
+    "/assets": assets.layout,
+    "/asset": asset_page.layout,
     "/alerts": alerts.layout,
     "/health": health.layout,
 }
@@ -148,6 +153,8 @@ def fillings(
     yield Filling(
         flow_page.PARTS, lambda flow: flow_page.read_flow_page(read, index, flow, clock()), SEARCH, flow_page.wanted
     )
+    yield Filling(assets.PARTS, lambda wanted: assets.read_catalogue(read, wanted), SEARCH, AssetFilter.of)
+    yield Filling(asset_page.PARTS, lambda view: asset_page.read_asset_page(read, view), SEARCH, AssetView.of)
     yield Filling(alerts.PARTS, lambda _: alerts.read_alerts(read, clock()))
     yield Filling(
         incident_page.PARTS, lambda one: incident_page.read_incident_page(read, one), PATH, incident_page.wanted_incident
@@ -202,14 +209,27 @@ def _run_in_browser(app: Dash) -> None:
     app.clientside_callback(ClientsideFunction("flowtell", "place"), Input("place", "pathname"))
     _run_timeline(app)
     _run_run_page(app)
+    _run_assets(app)
     app.clientside_callback(ClientsideFunction("flowtell", "pulse"), Input("pulse", "data"))
     app.clientside_callback(ClientsideFunction("flowtell", "zone"), Input("zone", "value"))
     app.clientside_callback(ClientsideFunction("flowtell", "title"), Input("run", "data-title"))
-    for page in ("flow", "incident"):
+    for page in ("flow", "incident", "asset"):
         app.clientside_callback(ClientsideFunction("flowtell", "title"), Input(page, "data-title"))
     app.clientside_callback(ClientsideFunction("flowtell", "charts"), Input("flow-points", "data"))
-    for table in ("runs", "task-runs", "flows", "flow-tasks", "incidents", "rules"):
+    for table in ("runs", "task-runs", "flows", "flow-tasks", "incidents", "rules", "assets"):
         app.clientside_callback(ClientsideFunction("flowtell", "fit"), Input(table, "rowData"), State(table, "id"))
+
+
+def _run_assets(app: Dash) -> None:
+    controls = [(f"assets-{name}", "value") for name in ("text", "owner", "only")]
+    app.clientside_callback(
+        ClientsideFunction("flowtell", "assetsShow"),
+        *(Output(*control) for control in controls),
+        Input("place", "search"),
+        Input("page", "children"),
+    )
+    app.clientside_callback(ClientsideFunction("flowtell", "assetsApply"), *(Input(*control) for control in controls))
+    app.clientside_callback(ClientsideFunction("flowtell", "assetPicture"), Input("asset-picture", "data"))
 
 
 def _run_run_page(app: Dash) -> None:

@@ -35,6 +35,8 @@ ADDRESSES: Final[dict[str, tuple[str, ...]]] = {
     "run-head": ("/runs/{run}", "/runs/no-such-run"),
     "flows": ("/flows",),
     "flow-head": ("?name={flow}", "?name={flow}&environment=prod", "?name=no-such-flow"),
+    "assets": ("", "?text=clean", "?owner=ann", "?only=stale", "?only=failed", "?only=unmade", "?after=x://b"),
+    "asset-head": ("?key={asset}", "?key={asset}&up={asset}&down={asset}", "?key=no-such-asset"),
     "alerts-summary": ("/alerts",),
     "incident-head": ("/incidents/no-such-incident",),
     "health-head": ("/health",),
@@ -47,12 +49,13 @@ RUNS_READ: Final = 40_000
 Asked = tuple[str, Callable[[], Any]]
 
 
-def every(read: Read, clock: Callable[[], int], run: str, flow: str) -> Iterator[Asked]:
+def every(read: Read, clock: Callable[[], int], run: str, flow: str, asset: str = "") -> Iterator[Asked]:
     """A name and what asks, for every part of every page and everything that pictures ask.
 
     Args:
         run: the id of one that there is, with task runs and logs.
         flow: the name of one that has run.
+        asset: the key of one that has been made.
     """
     index = Index(read, most=RUNS_READ)
     yield "timeline: loading", index.load
@@ -60,7 +63,7 @@ def every(read: Read, clock: Callable[[], int], run: str, flow: str) -> Iterator
     yield "timeline: names", partial(read_choices, read, index)
     for filling in app.fillings(read, index, clock, health.Asked(read, tuple, tuple, clock)):
         for address in ADDRESSES[filling.into[0][0]]:
-            said = address.format(run=run, flow=flow)
+            said = address.format(run=run, flow=flow, asset=asset)
             yield f"{filling.into[0][0]} {address}", partial(_fill, filling, said)
     yield "run: label", partial(get_run, read, run)
     yield from _pictures(read, clock, run)

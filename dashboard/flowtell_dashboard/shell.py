@@ -12,7 +12,14 @@ from flowtell_dashboard.states import stylesheet
 
 TITLE: Final = "flowtell"
 
-PLACES: Final = (("/", "Runs"), ("/timeline", "Timeline"), ("/flows", "Flows"), ("/alerts", "Alerts"), ("/health", "Health"))
+PLACES: Final = (
+    ("/", "Runs"),
+    ("/timeline", "Timeline"),
+    ("/flows", "Flows"),
+    ("/assets", "Assets"),
+    ("/alerts", "Alerts"),
+    ("/health", "Health"),
+)
 """Pages that are always one step away."""
 
 INDEX: Final = """<!DOCTYPE html>

@@ -66,9 +66,7 @@ def catalogue(
     told = assets.c
     wanted = select(assets).where(is_there(), told.asset > after, *_named(text, owner), *_which(only))
     found = with_outcomes(read, read(wanted.order_by(told.asset).limit(limit)))
-    ids = {number(one.asset) for one in found}
-    since, failing = stale_since(read, ids), _failing(read, ids)
-    return [_entry(one, since, failing) for one in found]
+    return _entries(read, found)
 
 
 def get_entry(read: Read, asset: str) -> Entry:
@@ -77,9 +75,7 @@ def get_entry(read: Read, asset: str) -> Entry:
     Raises:
         AssetNotFound: there is none.
     """
-    found = get_asset(read, asset)
-    ids = {number(found.asset)}
-    return _entry(found, stale_since(read, ids), _failing(read, ids))
+    return _entries(read, [get_asset(read, asset)])[0]
 
 
 def count_stale(read: Read, most: int) -> int:
@@ -88,13 +84,13 @@ def count_stale(read: Read, most: int) -> int:
     return int(read(select(func.count()).select_from(some))[0][0]) if has_run(read) else 0
 
 
-def stale_since(read: Read, ids: Collection[int]) -> dict[int, int]:
-    """Of the assets with these numbers, those that are stale, and since when."""
-    if not ids:
-        return {}
-    members = {member for one in ids for member in Walk(read).members(one)}
-    wanted = _outdated().where(edges.c.downstream.in_(in_place(members)))
-    return {row.id: row.since for row in read(wanted)}
+def stale_since(read: Read, keys: Collection[str]) -> dict[str, int]:
+    """Of the assets with these keys, those that are stale, and since when."""
+    walk = Walk(read)
+    known = {walk.id_of(key): key for key in keys}
+    members = {member for one in known for member in walk.members(one)}
+    rows = read(_outdated().where(edges.c.downstream.in_(in_place(members)))) if members else ()
+    return {known[row.id]: row.since for row in rows if row.id in known}
 
 
 def checks_of(read: Read, asset: str) -> list[Check]:
@@ -109,9 +105,10 @@ def checks_of(read: Read, asset: str) -> list[Check]:
     return [_check(row) for row in read(wanted.limit(CHECKS))]
 
 
-def _entry(asset: Asset, since: dict[int, int], failing: dict[int, int]) -> Entry:
-    one = number(asset.asset)
-    return Entry(asset=asset, stale_since=since.get(one), failing=failing.get(one, 0))
+def _entries(read: Read, found: list[Asset]) -> list[Entry]:
+    keys = [one.asset for one in found]
+    since, failing = stale_since(read, keys), failing_checks(read, keys)
+    return [Entry(asset=one, stale_since=since.get(one.asset), failing=failing.get(one.asset, 0)) for one in found]
 
 
 def _named(text: str, owner: str) -> list[ColumnElement[bool]]:
@@ -150,13 +147,12 @@ def _outdated() -> Select[Any]:
     return select(down.c.id, since).select_from(joined).where(known, older).group_by(down.c.id)
 
 
-def _failing(read: Read, ids: Collection[int]) -> dict[int, int]:
-    if not ids:
-        return {}
-    wanted = select(checks.c.asset, func.count().label("bad")).where(
-        checks.c.asset.in_(in_place(ids)), checks.c.passed == false()
-    )
-    return {row.asset: row.bad for row in read(wanted.group_by(checks.c.asset))}
+def failing_checks(read: Read, keys: Collection[str]) -> dict[str, int]:
+    """How many checks of each asset came out badly last."""
+    known = {number(key): key for key in keys}
+    bad = checks.c.asset.in_(in_place(known.keys())), checks.c.passed == false()
+    wanted = select(checks.c.asset, func.count().label("bad")).where(*bad).group_by(checks.c.asset)
+    return {known[row.asset]: row.bad for row in read(wanted)} if known else {}
 
 
 def _check(row: Any) -> Check:
@@ -164,4 +160,15 @@ def _check(row: Any) -> Check:
     return Check(**told, value=decoder(Any)(row.value))
 
 
-__all__ = ["PAGE", "Check", "Entry", "Only", "catalogue", "checks_of", "count_stale", "get_entry", "stale_since"]
+__all__ = [
+    "PAGE",
+    "Check",
+    "Entry",
+    "Only",
+    "catalogue",
+    "checks_of",
+    "count_stale",
+    "failing_checks",
+    "get_entry",
+    "stale_since",
+]

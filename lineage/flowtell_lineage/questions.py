@@ -15,11 +15,10 @@ from msgspec import Struct
 from sqlalchemy import and_, func, select
 
 from flowtell.decoders import decoder
-from flowtell_lineage.graph import ALONE
 from flowtell_lineage.identity import number
 from flowtell_lineage.numbers import packed
 from flowtell_lineage.reading import Asset, Edge, assets_by_id, edges_between, get_asset, keys_of
-from flowtell_lineage.tables import assets, checks, columns, outcomes, sightings
+from flowtell_lineage.tables import assets, checks, columns, edges, outcomes, sightings
 from flowtell_lineage.walk import NOW, Direction, Pair, Read, View, Walk
 
 if TYPE_CHECKING:
@@ -319,10 +318,9 @@ def staleness(read: Read, asset: str, *, code: str = "", view: View = NOW) -> St
 def _unstated(walk: Walk, here: Asset, above: Iterable[Asset]) -> list[str]:
     """Upstreams that were declared after the data was made, and that its latest run did not state."""
     made = here.made.time if here.made else 0
-    since = sightings.c.time > made
     ids = walk.members(walk.id_of(here.asset))
-    wanted = select(sightings.c.upstream).where(sightings.c.downstream.in_(ids), sightings.c.upstream != ALONE)
-    before = {walk.canonical(row.upstream) for row in walk.read(wanted.where(~since))}
+    wanted = select(edges.c.upstream).where(edges.c.downstream.in_(ids), edges.c.first_seen <= made)
+    before = {walk.canonical(row.upstream) for row in walk.read(wanted)}
     return [up.asset for up in above if number(up.asset) not in before]
 
 

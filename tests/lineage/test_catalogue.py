@@ -92,10 +92,14 @@ def test_aliases_are_one_asset(lineage):
 def test_staleness_is_that_of_the_question_about_one(lineage):
     """Of twenty graphs of a few runs each, whatever they are made of."""
     chance = random.Random(7)
-    for graph in range(20):
-        names = [f"x://{graph}/{name}" for name in "abcd"]
-        runs = [(chance.choice(names), chance.sample(names, chance.randrange(4))) for _ in range(6)]
-        lineage.feed([made(key, *above, at=at) for at, (key, above) in enumerate(runs)])
+    graphs = [[f"x://{graph}/{name}" for name in "abcd"] for graph in range(20)]
+    lineage.feed(
+        [
+            made(chance.choice(names), *chance.sample(names, chance.randrange(4)), at=at)
+            for names in graphs
+            for at in range(6)
+        ]
+    )
     entries = catalogue.catalogue(lineage.read)
     assert {bool(entry.stale_since) for entry in entries} == {True, False}
     for entry in entries:

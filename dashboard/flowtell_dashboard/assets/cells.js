@@ -58,6 +58,15 @@
     make("span", { className: "holds", "data-holds": String(data.holds) }, { true: "holds", false: "broken", null: "unknown" }[String(data.holds)]);
   cells.Subject = ({ data }) => make("span", null, make("b", { key: "name" }, data.subject), make("span", { key: "more", className: "quiet" }, ` ${data.environment}`));
 
+  cells.AssetLink = ({ data }) =>
+    make("a", { href: data.href, "data-page": "", className: "asset-link" },
+      make("b", { key: "name" }, data.name || data.asset), data.name ? make("span", { key: "key" }, data.asset) : null);
+  cells.Made = ({ data }) => (data.made ? moment(data.made, "ago") : "");
+  cells.Amount = ({ data }) => (data.rows === null ? "" : data.rows.toLocaleString("en"));
+  cells.Times = ({ data }) => (data.times ? data.times.toLocaleString("en") : "");
+  cells.MadeBy = ({ data }) =>
+    data.run ? make("a", { href: `/runs/${data.run}`, "data-page": "" }, data.flow || "its run") : data.flow;
+
   // One row on a narrow screen, of a run or of a task run.
   cells.Card = ({ data }) => {
     if (data.severity) {
@@ -67,6 +76,10 @@
     if (data.verdict) {
       return make("div", { className: "card" }, make("div", { className: "card-line" }, cells.Subject({ data }), cells.Holds({ data })),
         make("div", { className: "card-line quiet" }, data.rule));
+    }
+    if (data.asset) {
+      return make("div", { className: "card" }, make("div", { className: "card-line" }, cells.AssetLink({ data }), state(data)),
+        make("div", { className: "card-line quiet" }, data.flow || "only read here", cells.Made({ data })));
     }
     if (data.recent) {
       return make("div", { className: "card" }, make("div", { className: "card-line" }, cells.FlowLink({ data }), cells.Share({ data })),

@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   const narrow = window.matchMedia("(max-width: 48rem)");
-  const TABLES = ["runs", "task-runs", "flows", "flow-tasks", "incidents", "rules"];
+  const TABLES = ["runs", "task-runs", "flows", "flow-tasks", "incidents", "rules", "assets"];
 
   const fitted = new WeakMap(); // whether a table was last fitted to a narrow screen
 

@@ -11,6 +11,7 @@ from dash import html
 
 from flowtell.events import encode_value
 from flowtell_dashboard import figures, pieces
+from flowtell_dashboard.lineage.question import address
 from flowtell_dashboard.pieces import attributes
 from flowtell_dashboard.told.markdown import markdown
 
@@ -88,7 +89,13 @@ def _asset_row(asset: Touched) -> list[Any]:
     amount = [f"{asset.rows:,} rows" if asset.rows is not None else "", figures.size(asset.bytes)]
     often = f" {asset.times:,} times" if asset.times > 1 else ""
     said = html.Ul([html.Li(one) for one in asset.evidence[:20]]) if asset.evidence else ""
-    return [html.Code(asset.asset), asset.how + often, asset.task, ", ".join(part for part in amount if part), said]
+    return [
+        pieces.link(html.Code(asset.asset), address(asset.asset)),
+        asset.how + often,
+        asset.task,
+        ", ".join(part for part in amount if part),
+        said,
+    ]
 
 
 # --- artifacts ----------------------------------------------------------------------------------------------------

@@ -13,18 +13,24 @@ from sqlalchemy import event as hooks
 
 from flowtell.store import open_store
 from flowtell.store.store import Store
-from flowtell.store.tables import runs, task_runs
+from flowtell.store.tables import cursors, runs, task_runs
 from flowtell_dashboard import app, health
 from flowtell_dashboard.examples import ADDRESSES, every
 from flowtell_dashboard.timeline.index import Index
+from flowtell_lineage import tables as graph
+from flowtell_lineage.identity import number
 
-GROWING = ("runs", "task_runs", "events")
+GROWING = ("runs", "task_runs", "events", "lineage_outcomes", "lineage_sightings")
 """Tables that are as long as the history."""
 
 RUNS = 20_000
+ASSETS = 1_000
 NOW = time.time_ns() // 1000
 BOUNDED = re.compile(r"\bLIMIT\b|\bid = |\bid IN \(|started >=? |max\(events\.seq\)", re.IGNORECASE)
-WALKED = re.compile(r"SCAN (?:task_)?runs\b(?! USING (?:COVERING )?INDEX)|Seq Scan on (?:task_)?runs\b")
+WALKED = re.compile(
+    r"SCAN (?:task_runs|runs|lineage_outcomes|lineage_sightings)\b(?! USING (?:COVERING )?INDEX)"
+    r"|Seq Scan on (?:task_runs|runs|lineage_outcomes|lineage_sightings)\b"
+)
 """In either store's words. `events` is walked in the order of its key, as far as the query's limit."""
 
 COUNTED = re.compile(r"^SELECT count\(\*\) AS \w+ FROM \(SELECT 1 .{0,20}FROM \w+ LIMIT ")
@@ -41,6 +47,9 @@ def history(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         rows = [row(number) for number in range(RUNS)]
         transaction.connection.execute(runs.insert(), rows)
         transaction.connection.execute(task_runs.insert(), [task_row(each) for each in rows])
+    store.create_tables(graph.metadata)
+    with store.write() as transaction:
+        put_graph(transaction.connection)
     with store.write() as transaction:
         transaction.connection.exec_driver_sql("ANALYZE")
     yield store
@@ -68,6 +77,34 @@ def row(number: int) -> dict[str, Any]:
 def task_row(run: dict[str, Any]) -> dict[str, Any]:
     taken = {name: run[name] for name in ("flow", "state", "changed", "started", "ended", "writer")}
     return {**taken, "run": run["id"], "id": run["id"], "task": "load"}
+
+
+def put_graph(connection: Any) -> None:
+    """Each of the runs has made one of a thousand assets, of three of those before it."""
+    nodes = [asset_row(each) for each in range(ASSETS)]
+    pairs = [(each - far, each) for each in range(ASSETS) for far in (1, 7, 50) if each >= far]
+    seen = {"evidence": "object", "first_seen": 1, "last_seen": NOW, "last_run": "", "seen": 1}
+    connection.execute(graph.assets.insert(), nodes)
+    connection.execute(
+        graph.edges.insert(),
+        [{**seen, "upstream": number(f"x://{up}"), "downstream": number(f"x://{down}")} for up, down in pairs],
+    )
+    connection.execute(graph.outcomes.insert(), [outcome_row(each) for each in range(RUNS)])
+    connection.execute(cursors.insert(), {"plugin": "lineage", "seq": RUNS, "moved": NOW})
+
+
+def asset_row(each: int) -> dict[str, Any]:
+    texts = dict.fromkeys(("name", "kind", "description"), "") | {"owners": '["ann"]', "tags": "[]", "metadata": "{}"}
+    made = {"outcome": str(each), "changed": NOW, "state": "materialized", "materialization": str(each)}
+    times = {"first_seen": 1, "last_seen": NOW, "removed": 0, "declared": 0, "materialized": NOW + each % 3}
+    return {"id": number(f"x://{each}"), "asset": f"x://{each}", "materializations": 20, **texts, **made, **times}
+
+
+def outcome_row(each: int) -> dict[str, Any]:
+    texts = dict.fromkeys(("task_run", "flow", "task", "environment", "version", "partition", "by"), "")
+    lists = dict.fromkeys(("unfollowed", "columns", "upstream"), "[]") | {"metadata": "{}"}
+    told = {"id": str(each), "asset": f"x://{each % ASSETS}", "time": NOW - each, "state": "materialized", "run": str(each)}
+    return {**told, **texts, **lists}
 
 
 class Plans:
@@ -106,7 +143,7 @@ def newest(store: Store) -> str:
 def test_no_query_is_without_a_bound_or_an_index(history: Store) -> None:
     """All of them: parts of pages, pictures, what the timeline keeps in memory."""
     plans = Plans(history)
-    for _, ask in every(plans, lambda: NOW, newest(history), "flow-7"):
+    for _, ask in every(plans, lambda: NOW, newest(history), "flow-7", "x://7"):
         ask()
     assert len(plans.asked) > 20
     about = [(said, plan) for said, plan in plans.asked if re.search(rf"FROM (?:{'|'.join(GROWING)})\b", said)]

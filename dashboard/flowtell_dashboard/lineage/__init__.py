@@ -1,0 +1,1 @@
+"""Pages about assets: the catalogue, and one asset with its surroundings."""
