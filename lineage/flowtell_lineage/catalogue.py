@@ -14,9 +14,10 @@ from sqlalchemy import ColumnElement, Select, and_, false, func, select
 from flowtell.decoders import decoder
 from flowtell.events import encode_value
 from flowtell_lineage.identity import number
+from flowtell_lineage.numbers import PART, among
 from flowtell_lineage.reading import Asset, Read, get_asset, has_run, is_there, with_outcomes
 from flowtell_lineage.tables import aliases, assets, checks, edges
-from flowtell_lineage.walk import Walk, in_place
+from flowtell_lineage.walk import Walk
 
 Only = Literal["", "stale", "failed", "unmade"]
 """`stale`: something it is made of was made since. `failed`: the latest attempt ended badly. `unmade`: never made here."""
@@ -89,7 +90,8 @@ def stale_since(read: Read, keys: Collection[str]) -> dict[str, int]:
     walk = Walk(read)
     known = {walk.id_of(key): key for key in keys}
     members = {member for one in known for member in walk.members(one)}
-    rows = read(_outdated().where(edges.c.downstream.in_(in_place(members)))) if members else ()
+    wanted = _outdated().where(among(edges.c.downstream)).params({PART: sorted(members)})
+    rows = read(wanted) if members else ()
     return {known[row.id]: row.since for row in rows if row.id in known}
 
 
@@ -150,9 +152,9 @@ def _outdated() -> Select[Any]:
 def failing_checks(read: Read, keys: Collection[str]) -> dict[str, int]:
     """How many checks of each asset came out badly last."""
     known = {number(key): key for key in keys}
-    bad = checks.c.asset.in_(in_place(known.keys())), checks.c.passed == false()
+    bad = among(checks.c.asset), checks.c.passed == false()
     wanted = select(checks.c.asset, func.count().label("bad")).where(*bad).group_by(checks.c.asset)
-    return {known[row.asset]: row.bad for row in read(wanted)} if known else {}
+    return {known[row.asset]: row.bad for row in read(wanted.params({PART: sorted(known)}))} if known else {}
 
 
 def _check(row: Any) -> Check:

@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 
 from flowtell.decoders import decoder
 from flowtell.events import Column, Failure, UpstreamAsset
@@ -145,9 +145,9 @@ class Graph(_Record, frozen=True):
     whole: bool = True
 
 
-def assets(read: Read, *, text: str = "", limit: int = LARGEST) -> list[Asset]:
-    """Assets by key, those with `text` in it where it is given."""
-    wanted = select(asset_table).where(is_there()).order_by(asset_table.c.asset).limit(limit)
+def assets(read: Read, *, text: str = "", after: str = "", limit: int = LARGEST) -> list[Asset]:
+    """Assets by key, those with `text` in it where it is given, and those whose key comes after another's."""
+    wanted = select(asset_table).where(is_there(), asset_table.c.asset > after).order_by(asset_table.c.asset).limit(limit)
     if text:
         wanted = wanted.where(asset_table.c.asset.contains(text, autoescape=True))
     return with_outcomes(read, _rows(read, wanted))
@@ -244,12 +244,21 @@ def neighbourhood(
     return Neighbourhood(nodes=tuple(sorted(nodes, key=_node_key)), edges=links, whole=whole)
 
 
-def materializations(read: Read, asset: str = "", *, limit: int = 100) -> list[Materialization]:
-    """How attempts to make the asset, or any, ended; the latest first."""
+def materializations(read: Read, asset: str = "", *, after: str = "", limit: int = 100) -> list[Materialization]:
+    """How attempts to make the asset, or any, ended; the latest first, or those that come after one by its id."""
     wanted = select(outcome_table).order_by(outcome_table.c.time.desc(), outcome_table.c.id.desc()).limit(limit)
     if asset:
         wanted = wanted.where(outcome_table.c.asset == canonical(asset))
+    if after:
+        wanted = wanted.where(_is_older(after))
     return [_materialization(row) for row in _rows(read, wanted)]
+
+
+def _is_older(outcome: str) -> ColumnElement[bool]:
+    """Whether an outcome is listed after another, by that one's id."""
+    time = select(outcome_table.c.time).where(outcome_table.c.id == outcome).scalar_subquery()
+    same = and_(outcome_table.c.time == time, outcome_table.c.id < outcome)
+    return or_(outcome_table.c.time < time, same)
 
 
 # --- walking ------------------------------------------------------------------------------------------------------

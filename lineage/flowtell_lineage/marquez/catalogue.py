@@ -19,15 +19,12 @@ from flowtell_lineage.marquez import shapes
 from flowtell_lineage.marquez.shapes import KnownJob
 from flowtell_lineage.names import key_of
 from flowtell_lineage.reading import LARGEST, Asset, Read, assets, keys_of
+from flowtell_lineage.requests import NotKnown
 from flowtell_lineage.tables import assets as nodes
 from flowtell_lineage.tables import job_assets, jobs
 
 _IDS_A_QUERY: Final = 500
 LATEST_RUNS: Final = 10
-
-
-class NotKnown(Exception):
-    """What was asked for is not there; the text says what."""
 
 
 def candidates(rest: str) -> Iterator[tuple[str, str]]:

@@ -1,77 +1,34 @@
-"""`GET /api/v1/…` as Marquez answers it. An ASGI application for a server's loop; its queries run on threads.
-
-Paths are taken apart as they were sent, since a namespace in them has escaped slashes (`postgres:%2F%2Fshop:5432`).
-"""
+"""`/api/v1/…` as Marquez answers it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
+from collections.abc import Callable
+from typing import Any, Final
 
-import msgspec
-
-from flowtell_lineage.errors import AssetNotFound
 from flowtell_lineage.jobs import Job
 from flowtell_lineage.marquez import catalogue, lineage, shapes, statistics
-from flowtell_lineage.marquez.catalogue import NotKnown
 from flowtell_lineage.names import key_of, split
 from flowtell_lineage.questions import run_graph
 from flowtell_lineage.reading import Read, get_asset, materializations
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
-    from starlette.types import Receive, Scope, Send
+from flowtell_lineage.requests import LARGEST_PAGE, Asked, BadQuery, Endpoint, NotKnown, Routes
 
 PREFIX: Final = "/api/v1"
-_LARGEST_PAGE: Final = 1_000
 _DEEPEST: Final = 100
-_PLACE: Final = re.compile(r"\{\}")
 
 
-class BadQuery(Exception):
-    """A parameter that cannot be used; the text says which and why."""
-
-
-class Asked:
-    """The parts of the path that name something, and the query."""
-
-    def __init__(self, names: Sequence[str], query: Any) -> None:
-        self.names, self._query = names, query
-
-    def text(self, name: str, default: str = "") -> str:
-        return str(self._query.get(name, default))[:2_000].replace("\0", "")  # PostgreSQL has no such letter
-
-    def number(self, name: str, default: int, largest: int) -> int:
-        given = self.text(name)
-        if not given:
-            return default
-        if not (given.isascii() and given.isdigit() and len(given) < 10):
-            raise BadQuery(f"{name} is a whole number")
-        return min(int(given), largest)
-
-    def page(self, found: Sequence[Any]) -> Sequence[Any]:
-        offset = self.number("offset", 0, 1_000_000)
-        return found[offset : offset + self.number("limit", 100, _LARGEST_PAGE)]
-
-    def node(self) -> tuple[str, str]:
-        """Kind, and what names it."""
-        kind, colon, rest = self.text("nodeId").partition(":")
-        if not colon or kind not in ("dataset", "job", "datasetField", "run"):
-            raise BadQuery("nodeId is dataset:NAMESPACE:NAME, job:NAMESPACE:NAME or datasetField:NAMESPACE:NAME:FIELD")
-        return kind, rest
+def marquez_routes(read: Read, clock: Callable[[], int]) -> Routes:
+    """An ASGI application of all that is answered, over one `read`."""
+    table = [("GET", path, endpoint) for path, endpoint in MarquezReads(read, clock).paths()]
+    return Routes(PREFIX, table, "Marquez's API has nothing of that name here")
 
 
 class MarquezReads:
-    """All reads, over one `read`."""
+    """The endpoints that read."""
 
     def __init__(self, read: Read, clock: Callable[[], int]) -> None:
         self._read, self._clock = read, clock
-        self._table = [(_pattern(path), endpoint) for path, endpoint in self._paths()]
 
-    def _paths(self) -> list[tuple[str, Callable[[Asked], Any]]]:
+    def paths(self) -> list[tuple[str, Endpoint]]:
         return [
             ("lineage", self.lineage),
             ("column-lineage", self.columns),
@@ -98,31 +55,10 @@ class MarquezReads:
             ("stats/{}", self.totals),
         ]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            return
-        from starlette.requests import Request
-
-        await (await self._answer(Request(scope, receive)))(scope, receive, send)
-
-    async def _answer(self, request: Request) -> Response:
-        from starlette.concurrency import run_in_threadpool
-
-        raw = request.scope.get("raw_path") or request.scope["path"].encode()
-        path = raw.partition(b"?")[0].decode("ascii", "replace").removeprefix(PREFIX).strip("/")
-        for pattern, endpoint in self._table:
-            found = pattern.fullmatch(path)
-            if found is not None:
-                if request.method not in ("GET", "HEAD"):
-                    return _json(405, {"error": "only reads are answered here"}, {"Allow": "GET"})
-                asked = Asked([_named(part) for part in found.groups()], request.query_params)
-                return await run_in_threadpool(_answered, endpoint, asked)
-        return _json(404, {"error": "Marquez's API has nothing of that name here"})
-
     # --- graphs -------------------------------------------------------------------------------------------------------
 
     def lineage(self, asked: Asked) -> Any:
-        kind, rest = asked.node()
+        kind, rest = _node(asked)
         depth = asked.number("depth", 20, _DEEPEST)
         if kind == "dataset":
             return lineage.around(self._read, asset=catalogue.asset_of_node(self._read, rest), depth=depth)
@@ -131,7 +67,7 @@ class MarquezReads:
         raise BadQuery("nodeId names a dataset or a job")
 
     def columns(self, asked: Asked) -> Any:
-        kind, rest = asked.node()
+        kind, rest = _node(asked)
         downstream = asked.text("withDownstream").lower() == "true"
         if downstream and "#" in rest:
             raise BadQuery("withDownstream is not possible for a version")
@@ -160,7 +96,7 @@ class MarquezReads:
             for run in todo:
                 told[run] = self._upstream_run(run)
             above = {link.writer for run in todo for link in run_graph(self._read, run) if link.reader == run}
-            todo = sorted(above - told.keys())[: _LARGEST_PAGE - len(told)]
+            todo = sorted(above - told.keys())[: LARGEST_PAGE - len(told)]
         return {"runs": list(told.values())}
 
     def _upstream_run(self, run: str) -> dict[str, Any]:
@@ -171,7 +107,7 @@ class MarquezReads:
         return {"run": own, "job": job, "inputs": [shapes.pair(split(asset)) for asset in sorted(inputs)]}
 
     def events(self, asked: Asked) -> Any:
-        limit, offset = asked.number("limit", 100, _LARGEST_PAGE), asked.number("offset", 0, 1_000_000)
+        limit, offset = asked.number("limit", 100, LARGEST_PAGE), asked.number("offset", 0, 1_000_000)
         ascending = asked.text("sortDirection").lower() == "asc"
         return statistics.last_events(self._read, limit, offset, ascending=ascending)
 
@@ -228,7 +164,7 @@ class MarquezReads:
 
     def _versions(self, asked: Asked) -> list[dict[str, Any]]:
         asset = self._asset(asked)
-        made = [one for one in materializations(self._read, asset.asset, limit=_LARGEST_PAGE) if one.state == "materialized"]
+        made = [one for one in materializations(self._read, asset.asset, limit=LARGEST_PAGE) if one.state == "materialized"]
         return [shapes.version(asset, one, self._maker(one.task_run or one.run)) for one in made]
 
     def _maker(self, run: str) -> dict[str, Any] | None:
@@ -253,7 +189,7 @@ class MarquezReads:
         return catalogue.find_job(self._read, [Job(*asked.names[:2])])
 
     def job_runs(self, asked: Asked) -> Any:
-        limit, offset = asked.number("limit", 100, _LARGEST_PAGE), asked.number("offset", 0, 1_000_000)
+        limit, offset = asked.number("limit", 100, LARGEST_PAGE), asked.number("offset", 0, 1_000_000)
         found = catalogue.runs_of(self._read, self._job(asked), limit, offset)
         return {"runs": found, "totalCount": offset + len(found)}
 
@@ -285,7 +221,7 @@ class MarquezReads:
         ]
         by_time = asked.text("sort").upper() == "UPDATE_AT"
         found.sort(key=lambda one: one["updatedAt"] if by_time else one["name"], reverse=by_time)
-        return {"totalCount": len(found), "results": found[: asked.number("limit", 10, _LARGEST_PAGE)]}
+        return {"totalCount": len(found), "results": found[: asked.number("limit", 10, LARGEST_PAGE)]}
 
     def tags(self, asked: Asked) -> Any:
         found = sorted({tag for asset in catalogue.all_assets(self._read) for tag in asset.tags})
@@ -340,25 +276,9 @@ def _own_namespace(namespace: str) -> str:
     return split(key_of(namespace, "x")).namespace
 
 
-def _named(part: str) -> str:
-    """A part of a path without its escapes."""
-    return unquote(part).replace("\0", "")
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(_PLACE.sub("([^/]+)", path))
-
-
-def _answered(endpoint: Callable[[Asked], Any], asked: Asked) -> Response:
-    try:
-        return _json(200, endpoint(asked))
-    except BadQuery as error:
-        return _json(400, {"error": str(error)})
-    except (NotKnown, AssetNotFound) as error:
-        return _json(404, {"error": str(error)})
-
-
-def _json(status: int, value: Any, headers: dict[str, str] | None = None) -> Response:
-    from starlette.responses import Response
-
-    return Response(msgspec.json.encode(value), status_code=status, headers=headers, media_type="application/json")
+def _node(asked: Asked) -> tuple[str, str]:
+    """Kind, and what names it."""
+    kind, colon, rest = asked.text("nodeId").partition(":")
+    if not colon or kind not in ("dataset", "job", "datasetField", "run"):
+        raise BadQuery("nodeId is dataset:NAMESPACE:NAME, job:NAMESPACE:NAME or datasetField:NAMESPACE:NAME:FIELD")
+    return kind, rest

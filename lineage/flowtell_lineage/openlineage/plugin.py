@@ -11,7 +11,7 @@ from typing import Any
 from flowtell.errors import UnknownKey
 from flowtell.events import Event
 from flowtell.plugin import BasePlugin, Context
-from flowtell_lineage.marquez.routes import PREFIX, MarquezReads
+from flowtell_lineage.marquez.routes import PREFIX, marquez_routes
 from flowtell_lineage.openlineage.receiving.receiver import Receiver
 from flowtell_lineage.openlineage.receiving.routes import PREFIXES, Routes
 
@@ -36,7 +36,7 @@ class OpenLineage(BasePlugin):
     def open(self, context: Context) -> None:
         super().open(context)
         self._receiver = Receiver(context.home, context.environment, context.log, context.read)
-        reads = MarquezReads(context.read, context.clock)
+        reads = marquez_routes(context.read, context.clock)
         routes = Routes(self._receiver, reads)
         for path in PREFIXES:
             context.mount(path, routes)
