@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -50,7 +51,14 @@ def name_of(span: Span, pairs: Sequence[str]) -> str:
     """What it is called where nobody names it: the same for the same words, which therefore go on with the same one."""
     days = f"{span.since}..{span.until}" if span.since else ""
     step = f"by {span.step}" if span.step not in ("", "day") else ""
-    return " ".join(part for part in (days, step, *pairs) if part)
+    words = " ".join(part for part in (days, step, *pairs) if part)
+    if len(words) <= _LONGEST:
+        return words
+    return f"{words[:_LONGEST]}… {blake2b(words.encode(), digest_size=4).hexdigest()}"
+
+
+_LONGEST: Final = 100
+"""Characters of a name."""
 
 
 def _values(text: str) -> list[Any]:

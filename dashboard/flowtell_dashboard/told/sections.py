@@ -16,7 +16,7 @@ from flowtell_dashboard.pieces import attributes
 from flowtell_dashboard.told.markdown import markdown
 
 if TYPE_CHECKING:
-    from flowtell_dashboard.told.story import Artifact, Change, Measure, Story, Touched
+    from flowtell_dashboard.told.story import Artifact, Change, Measure, Step, Story, Touched
 
 SHOWN: Final = 200
 """Rows of one part, and of a table that a flow left."""
@@ -31,6 +31,7 @@ def sections(story: Story) -> Any:
         _section("State history", _HISTORY, [_change_row(change) for change in story.changes]),
         _section("Measures", _MEASURES, [_measure_row(measure) for measure in story.measures]),
         _section("Assets", _ASSETS, [_asset_row(asset) for asset in story.assets]),
+        _section("Transactions", _TRANSACTIONS, [_step_row(step) for step in story.transactions]),
         _artifacts(story.artifacts),
     ]
     shown = [part for part in parts if part is not None]
@@ -41,6 +42,7 @@ def sections(story: Story) -> Any:
 
 _HISTORY: Final = ("Time", "State", "Cause")
 _MEASURES: Final = ("Measure", "Task", "Last", "Least to most", "Times")
+_TRANSACTIONS: Final = ("Time", "Transaction", "Key", "Tasks", "Error")
 _ASSETS: Final = ("Asset", "How", "Task", "Amount", "Evidence")
 
 
@@ -76,6 +78,10 @@ def _measure_row(measure: Measure) -> list[Any]:
     unit = f" {measure.unit}" if measure.unit else ""
     between = f"{number(measure.least)} to {number(measure.most)}" if measure.times > 1 else ""
     return [measure.name, measure.task or "the flow itself", f"{number(measure.value)}{unit}", between, f"{measure.times:,}"]
+
+
+def _step_row(step: Step) -> list[Any]:
+    return [pieces.moment(step.time), step.how, step.key, ", ".join(step.tasks[:20]), step.error]
 
 
 def number(value: float) -> str:

@@ -73,6 +73,16 @@ class Touched(NamedTuple):
     times: int
 
 
+class Step(NamedTuple):
+    """A transaction was begun, or how it ended."""
+
+    time: int
+    how: str
+    key: str
+    tasks: tuple[str, ...]
+    error: str
+
+
 class Wait(NamedTuple):
     """An attempt of a task run that failed, and when the next was to begin; both in µs."""
 
@@ -85,6 +95,7 @@ class Story(NamedTuple):
     measures: list[Measure]
     artifacts: list[Artifact]
     assets: list[Touched]
+    transactions: list[Step]
     waits: dict[str, list[Wait]]
     """By task run."""
     more: bool
@@ -109,6 +120,7 @@ def story_of(told: list[ToldEvent], *, more: bool = False) -> Story:
             for event in _of(events, "artifact.created")
         ],
         assets=_assets(events),
+        transactions=[_step(event) for event in events if event.type.startswith("transaction.")],
         waits=_waits(_of(events, "task_run.retrying")),
         more=more,
     )
@@ -116,6 +128,12 @@ def story_of(told: list[ToldEvent], *, more: bool = False) -> Story:
 
 def _of(events: Iterable[Any], kind: str) -> Iterator[Any]:
     return (event for event in events if event.type == kind)
+
+
+def _step(event: Any) -> Step:
+    how = event.type.partition(".")[2].replace("_", " ")
+    error = f"{event.error.type}: {event.error.message}"[:_LONGEST] if event.error is not None else ""
+    return Step(event.time, how, event.key, event.tasks, error)
 
 
 # --- states -------------------------------------------------------------------------------------------------------

@@ -101,6 +101,19 @@ def test_measures_assets_and_artifacts_are_shown(told: Any, shown: Any) -> None:
     assert "20 %" not in page
 
 
+def test_transactions_are_shown(told: Any, shown: Any) -> None:
+    """Begun and ended, with the tasks that were undone and why."""
+    error = e.Failure(type="ValueError", message="the sums differ")
+    run = told(
+        (e.FlowRunStarted, {}),
+        (e.TransactionBegun, {"key": "day-1"}),
+        (e.TransactionRolledBack, {"key": "day-1", "tasks": ("write", "publish"), "error": error}),
+    )
+    page = shown(run)
+    for said in ("Transactions", "begun", "rolled back", "day-1", "write, publish", "ValueError: the sums differ"):
+        assert said in page, said
+
+
 def test_an_artifact_without_a_key_is_moved_on_by_its_id(told: Any, shown: Any) -> None:
     """The later one stands in its place; another without a key beside it. A description is shown."""
     run = told(
