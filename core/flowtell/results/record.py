@@ -71,8 +71,8 @@ def unpack(file: bytes, location: str, key: str) -> Record:
     """
     if file[: len(_FORMAT)] != _FORMAT:
         raise ResultUnreadable(location, "it is no result in a format known here")
-    checksum = file[len(_FORMAT) : _HEAD - 1]
-    if sha256(memoryview(file)[_HEAD:]).hexdigest().encode() != checksum:
+    checksum = sha256(memoryview(file)[_HEAD:]).hexdigest()
+    if file[len(_FORMAT) : _HEAD] != f"{checksum}\n".encode():
         raise ResultUnreadable(location, "its checksum is wrong, so it was cut or changed")
     end = file.index(b"\n", _HEAD)
     try:
@@ -81,4 +81,4 @@ def unpack(file: bytes, location: str, key: str) -> Record:
         raise ResultUnreadable(location, str(error)) from error
     if known.key != key:
         raise ResultUnreadable(location, "it was kept under another key")
-    return Record(known, file[end + 1 :], f"sha256:{checksum.decode()}")
+    return Record(known, file[end + 1 :], f"sha256:{checksum}")
