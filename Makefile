@@ -8,6 +8,10 @@ VENV ?= .venv
 ARGS ?=
 PREFECT_ENVIRONMENT ?= $(HOME)/.cache/flowtell-tests/prefect
 PREFECT ?= "prefect==3.8.8" "fastapi<0.151" "sqlalchemy<2.1"
+LINEAGE_ENVIRONMENTS ?= $(HOME)/.cache/flowtell-tests
+dbt_PACKAGES = "dbt-core==1.11.*" dbt-duckdb openlineage-dbt
+airflow_PACKAGES = "apache-airflow>=3,<4" apache-airflow-providers-openlineage apache-airflow-providers-standard \
+	apache-airflow-providers-common-sql apache-airflow-providers-postgres
 
 BIN = $(VENV)/bin
 FOLDERS = core exporters lineage alerts dashboard sources
@@ -21,7 +25,7 @@ INSTALL = PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-all test-prefect prefect-environment check bench schemas docs pictures constraints build clean
+.PHONY: help install demo test test-slow test-all test-prefect prefect-environment test-lineage lineage-environments check bench schemas docs pictures constraints build clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
@@ -52,6 +56,18 @@ $(PREFECT_ENVIRONMENT)/.made:
 	rm -rf $(PREFECT_ENVIRONMENT)
 	python3 -m venv $(PREFECT_ENVIRONMENT)
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(PREFECT_ENVIRONMENT)/bin/python -m pip install --quiet $(PREFECT)
+	@touch $@
+
+test-lineage: install lineage-environments  ## the OpenLineage receiver against a real dbt and a real Airflow
+	LINEAGE_ENVIRONMENTS="$(LINEAGE_ENVIRONMENTS)" $(BIN)/python -m pytest tests/lineage/openlineage/real $(ARGS)
+
+# Of their own too. dbt-core 1.12 did not install with this adapter; Airflow's constraints would be for one Python alone.
+lineage-environments: $(LINEAGE_ENVIRONMENTS)/dbt/.made $(LINEAGE_ENVIRONMENTS)/airflow/.made  ## one with dbt and one with Airflow
+
+$(LINEAGE_ENVIRONMENTS)/%/.made:
+	rm -rf $(LINEAGE_ENVIRONMENTS)/$*
+	python3 -m venv $(LINEAGE_ENVIRONMENTS)/$*
+	$(if $(UV),$(UV) pip install --quiet --python $(LINEAGE_ENVIRONMENTS)/$*/bin/python,PIP_DISABLE_PIP_VERSION_CHECK=1 $(LINEAGE_ENVIRONMENTS)/$*/bin/python -m pip install --quiet) $($*_PACKAGES)
 	@touch $@
 
 faults: install  ## every fault of docs/faults.md, one after the other, with what was measured

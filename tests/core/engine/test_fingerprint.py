@@ -62,10 +62,11 @@ class Model(BaseModel):
 
 
 DIFFERENT: list[Any] = [
-    0, False, 0.0, -0.0, 0j, "0", b"0", None, "None", "", b"", [], (), {}, set(), frozenset(), [[]], [()], ["a", "b"], ["ab"],
-    ["a', 'b"], ("a", "b"), {"a": 1}, {"a": 1.0}, [("a", 1)], {1: "a"}, {"1": "a"}, {"a", "b"}, frozenset({"a", "b"}), [1, [2]],
-    [[1], 2], [1, 2], 10**5000, 10**5000 + 1, [10**5000], Colour.RED, Colour.BLUE, "red", Pair(1, 2), (1, 2), Order(1, {}),
-    Order(2, {}), date(2026, 11, 21), datetime(2026, 11, 21, tzinfo=UTC), Decimal("1.0"), Decimal(1), UUID(int=1), Path("a"),
+    0, False, 0.0, -0.0, 0j, "0", b"0", None, "None", "", b"", [], (), {}, set(), frozenset(), [[]], [()],
+    ["a", "b"], ["ab"], ["a', 'b"], ("a", "b"), {"a": 1}, {"a": 1.0}, [("a", 1)], {1: "a"}, {"1": "a"}, {"a", "b"},
+    frozenset({"a", "b"}), [1, [2]], [[1], 2], [1, 2], 10**5000, 10**5000 + 1, [10**5000], Colour.RED, Colour.BLUE, "red",
+    Pair(1, 2), (1, 2), Order(1, {}), Order(2, {}), date(2026, 11, 21), datetime(2026, 11, 21, tzinfo=UTC),
+    Decimal("1.0"), Decimal(1), UUID(int=1), Path("a"),
     OrderedDict(a=1), defaultdict(int, a=1), Model(name="a"), Model(name="b"), int, str, len, max, "\ud800", "\\ud800",
     bytearray(b"0"), range(3), slice(1), Ellipsis,
 ]  # fmt: skip
