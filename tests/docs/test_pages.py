@@ -30,6 +30,10 @@ def test_rules(reader, root):
     reader.follow(root / "docs" / "rules.md")
 
 
+def test_caching(reader, root):
+    reader.follow(root / "docs" / "caching.md")
+
+
 def test_artifacts(reader, root):
     reader.follow(root / "docs" / "artifacts.md")
 

@@ -59,7 +59,9 @@ def test_a_value_comes_back_as_it_was(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [(1, 2), {1: "a"}, {1, 2}, b"a", Row(1), datetime.now(UTC), float("nan"), object(), [("a",)]], ids=str
+    "value",
+    [(1, 2), {1: "a"}, {1, 2}, b"a", Row(1), datetime(2026, 11, 20, tzinfo=UTC), float("nan"), object(), [("a",)]],
+    ids=["tuple", "number as key", "set", "bytes", "data class", "datetime", "nan", "object", "tuple in a list"],
 )
 def test_json_refuses_what_it_would_change(value: Any) -> None:
     with pytest.raises(TypeError):
