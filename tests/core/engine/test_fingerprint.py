@@ -136,7 +136,9 @@ def test_tables_and_arrays() -> None:
     assert fingerprint(changed) != fingerprint(pd.DataFrame(frame))
 
 
-@pytest.mark.parametrize("value", [threading.Lock(), (n for n in [1]), [{"a": threading.Lock()}]], ids=str)
+@pytest.mark.parametrize(
+    "value", [threading.Lock(), (n for n in [1]), [{"a": threading.Lock()}]], ids=["lock", "generator", "lock inside"]
+)
 def test_what_belongs_to_this_process_has_none(value: Any) -> None:
     with pytest.raises(NoFingerprint, match="cannot be told apart"):
         fingerprint(value)
