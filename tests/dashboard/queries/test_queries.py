@@ -33,6 +33,9 @@ WALKED = re.compile(
 )
 """In either store's words. `events` is walked in the order of its key, as far as the query's limit."""
 
+BY_KEY = re.compile(r"lineage_outcomes\.id IN ")
+"""Of so small a table PostgreSQL reads the whole rather than hundreds of rows by their key."""
+
 COUNTED = re.compile(r"^SELECT count\(\*\) AS \w+ FROM \(SELECT 1 .{0,20}FROM \w+ LIMIT ")
 """How many there are, up to a number: whole rows from the table's begin, none passed over."""
 
@@ -149,7 +152,8 @@ def test_no_query_is_without_a_bound_or_an_index(history: Store) -> None:
     about = [(said, plan) for said, plan in plans.asked if re.search(rf"FROM (?:{'|'.join(GROWING)})\b", said)]
     assert len(about) > 10
     assert [one for one in about if not BOUNDED.search(one[0])] == []
-    assert [one for one in about if WALKED.search(one[1]) and not COUNTED.search(one[0])] == []
+    walked = [one for one in about if WALKED.search(one[1]) and not BY_KEY.search(one[0])]
+    assert [one for one in walked if not COUNTED.search(one[0])] == []
     plans(runs.select().where(runs.c.name == "x").limit(5))
     assert WALKED.search(plans.asked[-1][1]), "what has no index is not seen in this store's plan"
 
