@@ -61,7 +61,7 @@ $(PREFECT_ENVIRONMENT)/.made:
 test-lineage: install lineage-environments  ## the OpenLineage receiver against a real dbt and a real Airflow
 	LINEAGE_ENVIRONMENTS="$(LINEAGE_ENVIRONMENTS)" $(BIN)/python -m pytest tests/lineage/openlineage/real $(ARGS)
 
-# Of their own too. dbt-core 1.12 did not install with this adapter; Airflow's constraints would be for one Python alone.
+# Of their own too. dbt-core is the version that the tests were written with; Airflow's constraints are for one Python alone.
 lineage-environments: $(LINEAGE_ENVIRONMENTS)/dbt/.made $(LINEAGE_ENVIRONMENTS)/airflow/.made  ## one with dbt and one with Airflow
 
 $(LINEAGE_ENVIRONMENTS)/%/.made:
