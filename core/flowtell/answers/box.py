@@ -34,10 +34,10 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line. `asked`, `taken` and `refused` are the run's words, `given` somebody else's."""
+    """One line. `asked`, `taken` and `refused` are the run's words, `given` and `cancelled` somebody else's."""
 
-    kind: Literal["asked", "given", "taken", "refused"]
-    key: str
+    kind: Literal["asked", "given", "taken", "refused", "cancelled"]
+    key: str = ""
     id: str = ""
     """Of the answer: whoever gave it looks for what became of it."""
     answer: Any = None

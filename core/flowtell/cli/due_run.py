@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from flowtell import bus
+from flowtell.answers.box import Box
 from flowtell.cli.flow_target import find_flow
 from flowtell.cli.outcome import settle
 from flowtell.cli.signals import interrupted_by_signals
@@ -33,7 +34,7 @@ from flowtell.ids import new_id
 def main() -> int:
     """Run it, if nobody did before. 0 when it completed or was not wanted any more, else as `flowtell run`."""
     order = decoder(Order)(sys.stdin.buffer.read())
-    with interrupted_by_signals(say_asked_to_end):
+    with interrupted_by_signals(_asked_to_end):
         mark = Mark.take(order.mark)
         if mark is None:
             return 0
@@ -42,16 +43,36 @@ def main() -> int:
             return 0
         due_run = _DueRun(order, mark)
         try:
-            due_run.run()
+            if not _was_cancelled(order.assignment.run):
+                if order.assignment.due is not None:  # a back-fill does not begin it again
+                    due.on_paused = mark.say_paused
+                due_run.run()
         except BaseException as error:
             mark.words.state = due_run.state or end_of(error)
             raise
         else:
             mark.words.state = due_run.state
         finally:
-            mark.words.ended = True
+            mark.words.ended = not due.is_left_paused
             mark.write()
     return 0
+
+
+def _asked_to_end(signal: str) -> None:
+    """A run that is paused, and does nothing else, is left as it is."""
+    if due.is_paused:
+        due.is_left_paused = True
+    else:
+        say_asked_to_end(signal)
+
+
+def _was_cancelled(run: str) -> bool:
+    """Whether it was cancelled while it was paused and had no process."""
+    box = Box(bus.settings().home, run)
+    if not any(line.kind == "cancelled" for line in box.read().lines):
+        return False
+    box.remove()
+    return True
 
 
 class _DueRun:

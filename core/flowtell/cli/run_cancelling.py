@@ -14,6 +14,7 @@ from typing import Final, Literal
 from sqlalchemy import select
 
 from flowtell import bus
+from flowtell.answers.box import Box, Line
 from flowtell.cli.session import Session
 from flowtell.engine import control
 from flowtell.errors import RunNotCancellable
@@ -89,6 +90,9 @@ class Cancelling:
             where = f"process {self._process.pid} on {self._process.machine}"
             raise RunNotCancellable(self._run.id, f"it runs in {where}, which is not reached from here; cancel it there")
         if is_gone(self._process):
+            if self._run.state == "paused" and self._run.due is not None:
+                self._end_left_paused()
+                return
             raise RunNotCancellable(self._run.id, "its process is gone; it is marked crashed once its journal was read")
         self._say_cancelling()
         os.kill(self._process.pid, signal.SIGINT)
@@ -134,6 +138,13 @@ class Cancelling:
             time.sleep(0.02)
         return is_gone(self._process)
 
+    def _end_left_paused(self) -> None:
+        """It has no process until somebody serves it again, who is told here not to."""
+        now = time.time_ns() // 1000
+        Box(self._session.config.home, self._run.id).add(Line(kind="cancelled", actor=self._actor, time=now))
+        self._say_cancelling()
+        self._say_end("It was cancelled while it was paused and had no process.")
+
     # --- what is said
 
     def _say_cancelling(self) -> None:
@@ -147,13 +158,16 @@ class Cancelling:
         )  # fmt: skip
 
     def _say_killed(self, grace: float) -> None:
+        self._say_end(f"It did not end within {grace:g} s of being cancelled, and was killed.", signal="SIGKILL")
+
+    def _say_end(self, message: str, signal: str = "") -> None:
         """Under the id of the crash that whoever sees the death would tell: one fact."""
         now, run = time.time_ns() // 1000, self._run
-        error = Failure(type="Cancelled", message=f"It did not end within {grace:g} s of being cancelled, and was killed.")
+        error = Failure(type="Cancelled", message=message)
         bus.emit(
             FlowRunFinished(
                 id=crash_id(run.id, self._header.writer, self._header.time), time=now, run=run.id, flow=run.flow,
                 deployment=run.deployment, due=run.due, environment=run.environment, state="cancelled", error=error,
-                duration=(now - run.started) / 1e6 if run.started else None, attempts=run.attempts, signal="SIGKILL",
+                duration=(now - run.started) / 1e6 if run.started else None, attempts=run.attempts, signal=signal,
             )
         )  # fmt: skip

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from flowtell.bus import emit
+from flowtell.engine import due
 from flowtell.engine.control import Request, listen
 from flowtell.engine.scope import OUTSIDE
 from flowtell.events import FlowRunCancelling
@@ -57,6 +58,7 @@ def _say_cancelling(run: Run, actor: str, reason: str) -> None:
     if run.id in _said:
         return
     _said.add(run.id)
+    due.say_paused(False)  # it is not begun again
     now = time.time_ns() // 1000
     emit(
         FlowRunCancelling(

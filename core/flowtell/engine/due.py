@@ -6,14 +6,18 @@ from collections.abc import Callable
 
 is_due_run = False
 
+is_paused = False
+"""Whether the run waits for an answer, and nothing else goes on in it."""
 is_left_paused = False
-"""Whether the process ends while its run is paused: the run has not ended, and who serves begins it again."""
+"""Whether the process ends meanwhile: the run has not ended, and who serves begins it again."""
 
 on_paused: Callable[[bool], None] | None = None
-"""Told when the run begins to wait for an answer, and nothing else goes on in it, and when it does so no more."""
+"""Told of `is_paused`, where somebody serves."""
 
 
 def say_paused(paused: bool) -> None:
-    """Tell who serves, if somebody does."""
+    """The run begins to wait, or waits no more."""
+    global is_paused
     if on_paused is not None:
         on_paused(paused)
+        is_paused = paused

@@ -67,7 +67,7 @@ class Letters:
             if line.id not in self._known:
                 self._known.add(line.id)
                 self._given.append(line)
-        else:
+        elif line.kind in ("taken", "refused"):
             of = [one for one in self._given if one.id == line.id]
             self._given = [one for one in self._given if one.id != line.id]
             if line.kind == "taken":

@@ -222,7 +222,9 @@ class Pause:
             yield
         finally:
             open_ones.remove(self)
-            if not due.is_left_paused:
+            if due.is_left_paused:
+                self.run.leave_open()
+            else:
                 due.say_paused(False)
                 self._go_on()
 

@@ -184,6 +184,10 @@ class Run:
             self._call_hooks(State(state, error))
         self._after_end()
 
+    def leave_open(self) -> None:
+        """This process ends, and the run does not: another process begins it again."""
+        self._process = object()
+
     @property
     def seconds(self) -> float:
         """Since the first attempt began."""

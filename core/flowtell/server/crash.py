@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, not_, or_, select
 
 from flowtell.events import AssetFailed, Event, Failure, FlowRunFinished, TaskRunFinished
 from flowtell.ids import crash_id
@@ -18,6 +18,9 @@ _INGESTER: Final = "ingest"
 
 _IN_LINE: Final = and_(runs.c.state == "waiting", runs.c.due.is_(None))
 """Not begun, and waiting in its own process for a limit. One with a due time is begun by who serves, or by who does next."""
+
+_LEFT_PAUSED: Final = and_(runs.c.state == "paused", runs.c.due.is_not(None))
+"""Waits for an answer. Whoever serves begins it again, or says that it crashed where it did more than wait."""
 
 
 class Gone(NamedTuple):
@@ -46,7 +49,12 @@ def _ends(connection: Connection, gone: dict[int, Gone]) -> Sequence[Event]:
     if not gone:
         return []
     open_runs = connection.execute(
-        select(runs).where(runs.c.writer.in_(list(gone)), runs.c.ended.is_(None), or_(runs.c.started.is_not(None), _IN_LINE))
+        select(runs).where(
+            runs.c.writer.in_(list(gone)),
+            runs.c.ended.is_(None),
+            or_(runs.c.started.is_not(None), _IN_LINE),
+            not_(_LEFT_PAUSED),
+        )
     ).all()
     whose = {run.id: gone[run.writer] for run in open_runs}
     open_tasks = connection.execute(_open_tasks(list(gone), list(whose))).all()

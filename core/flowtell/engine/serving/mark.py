@@ -15,7 +15,8 @@ import msgspec
 from flowtell.decoders import decoder
 from flowtell.machine import is_locked
 
-Standing = Literal["new", "running", "ended", "died"]
+Standing = Literal["new", "running", "paused", "ended", "died"]
+"""`paused`: its process ended while the run waited for an answer and did nothing else, so that it can be begun again."""
 
 
 class Words(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -24,6 +25,7 @@ class Words(msgspec.Struct, kw_only=True, omit_defaults=True):
     pid: int = 0
     writer: str = ""
     """The journal of the run's process, once it has one."""
+    paused: bool = False
     ended: bool = False
     state: str = ""
     """How the run ended; empty where it never began."""
@@ -55,6 +57,11 @@ class Mark:
         words = msgspec.json.encode(self.words)
         os.pwrite(self._fd, words.ljust(200), 0)
 
+    def say_paused(self, paused: bool) -> None:
+        """Whether the run could be begun again, were this process to end now."""
+        self.words.paused = paused
+        self.write()
+
     def give_back(self) -> None:
         """As if it had never been taken: the run is not to be begun."""
         remove(self._path)
@@ -68,7 +75,9 @@ def standing(path: str) -> Standing:
     words = read(path)
     if not words.pid:
         return "new"
-    return "ended" if words.ended else "died"
+    if words.ended:
+        return "ended"
+    return "paused" if words.paused else "died"
 
 
 def read(path: str) -> Words:

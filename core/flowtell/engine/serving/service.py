@@ -89,9 +89,18 @@ class Service:
     def _see_ends(self, now: int) -> None:
         for run, process in list(self._going.items()):
             if process.has_ended():
-                if mark.standing(process.path) != "ended":
+                standing = mark.standing(process.path)
+                if standing == "paused":
+                    self._begin_again(run)
+                    continue
+                if standing != "ended":
                     self._say_died(run, process, now)
                 self._close(run)
+
+    def _begin_again(self, run: str) -> None:
+        """It waits to be started, as if it had not begun: what it was answered is still in its box."""
+        del self._going[run]
+        mark.remove(self._ledger.mark_path(run))
 
     def _close(self, run: str) -> None:
         """First the ledger: a process that comes too late asks it whether the run is still wanted."""
@@ -184,16 +193,19 @@ class Service:
         return any(process.is_adopted for process in self._going.values())
 
     def interrupt(self, now: int, reason: str) -> None:
-        """Ask every run that goes on to clean up and end."""
+        """Ask every run that goes on to clean up and end. One that is paused ends its process, and stays claimed."""
         for run, process in self._going.items():
-            if mark.standing(process.path) == "running":
-                self._say_cancelling(run, now, reason)
-            self._asked.add(run)
+            if not mark.read(process.path).paused:
+                if mark.standing(process.path) == "running":
+                    self._say_cancelling(run, now, reason)
+                self._asked.add(run)
             process.send(signal.SIGTERM)
 
     def kill(self) -> None:
         """What was asked to end and did not."""
-        for process in self._going.values():
+        for run, process in self._going.items():
+            if not mark.read(process.path).paused:
+                self._asked.add(run)
             process.send(signal.SIGKILL)
 
     def reap(self, now: int) -> None:
