@@ -34,6 +34,7 @@ _SESSION: Final = {
     "idle_in_transaction_session_timeout": "10s",
     "timezone": "UTC",
     "client_min_messages": "warning",
+    "jit": "off",  # our statements are short; compiling one takes longer than it does
 }
 _ALIVE: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 20_000}
 
