@@ -75,7 +75,7 @@ def test_it_is_painted_before_dash_is_there_and_taken_over(chromium, server, nig
 
     context.route("**/_dash-component-suites/**", hold)
     page = context.new_page()
-    page.goto(f"{server}/timeline?last=6h")
+    page.goto(f"{server}/timeline?last=6h", wait_until="commit")  # what is held may hold up its load
     page.wait_for_selector("#stage #timeline[data-painted]")
     page.wait_for_function("() => document.getElementById('timeline-summary').textContent.includes('1 ended badly')")
     page.locator("#timeline-lanes").focus()
