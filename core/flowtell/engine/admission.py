@@ -278,11 +278,13 @@ class Doorkeeper:
             time.sleep(min(desk.every for desk in desks))
 
     def _first(self, claims: list[Claim]) -> list[Claim]:
-        """Of each kind as many as may wait in the book, in their order."""
+        """Of each kind all that wait in the book, whose turn may be first, and others until as many do as may."""
         kinds: dict[object, list[Claim]] = {}
-        for claim in claims:
-            kinds.setdefault(claim.kind, []).append(claim)
-        return [claim for those in kinds.values() for claim in those[: self._MOST]]
+        for claim in sorted(claims, key=lambda claim: claim.standing != "waiting"):
+            those = kinds.setdefault(claim.kind, [])
+            if claim.standing == "waiting" or len(those) < self._MOST:
+                those.append(claim)
+        return [claim for those in kinds.values() for claim in those]
 
     def _ask(self, desk: Desk, claims: list[Claim]) -> None:
         try:

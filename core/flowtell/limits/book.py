@@ -144,14 +144,16 @@ def ask(book: Book, request: Request, limits: Mapping[str, int], now: int) -> An
     return Answer(granted=False, on=_waits_on(book, request, wanted))
 
 
-def ask_all(book: Book, requests: Iterable[Request], limits: Mapping[str, int], now: int) -> list[Answer]:
-    """`ask` for each in order, by the stated `limits` and what the code says where none is stated.
+def ask_all(book: Book, requests: Sequence[Request], limits: Mapping[str, int], now: int) -> list[Answer]:
+    """`ask` for each, by the stated `limits` and what the code says where none is stated. The answers are in the order given.
 
-    Where one has to wait, so has the next that wants the same: of thousands only the first is looked at.
+    Asked is in the order of their turns, which need not be the one given: threads that came at once entered their turns in
+    one order and told of them in another. So where one has to wait, so has the next that wants the same, and of thousands
+    only the first is looked at.
     """
-    answers: list[Answer] = []
+    answers: dict[str, Answer] = {}
     waits: dict[object, Answer] = {}
-    for request in requests:
+    for request in _in_turn(book, requests):
         kind = (tuple(request.limits), request.slots, request.under)
         answer = waits.get(kind) if not request.under else None
         if answer is None:
@@ -160,8 +162,16 @@ def ask_all(book: Book, requests: Iterable[Request], limits: Mapping[str, int], 
             _note_turn(book, request, now)
         if not answer.granted and not answer.error:
             waits[kind] = answer
-        answers.append(answer)
-    return answers
+        answers[request.ticket] = answer
+    return [answers[request.ticket] for request in requests]
+
+
+def _in_turn(book: Book, requests: Sequence[Request]) -> Sequence[Request]:
+    """In the order of their turns; those that have none yet come last, as given."""
+    if len(requests) < 2:
+        return requests
+    turns = {turn.request.ticket: number for number, turn in enumerate(book.waiting)}
+    return sorted(requests, key=lambda request: turns.get(request.ticket, len(turns)))
 
 
 def _that_hold(request: Request, stated: Mapping[str, int]) -> dict[str, int]:

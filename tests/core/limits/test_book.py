@@ -53,6 +53,17 @@ def test_as_many_as_the_limit_says_go_on_at_a_time():
     assert desk.takes("c", "db")
 
 
+def test_those_asked_for_together_go_by_their_turns_and_not_by_the_order_given():
+    """Threads that come at once may enter their turns in one order and be told of in another."""
+    desk = Desk(db=2)
+    assert [desk.takes(ticket, "db") for ticket in "abcde"] == [True, True, False, False, False]
+    desk.leave("a", "b")
+    requests = [Request(ticket=ticket, owner="here", limits={"db": None}) for ticket in "edcf"]
+    answers = rules.ask_all(desk.book, requests, desk.limits, desk.now)
+    assert [answer.granted for answer in answers] == [False, True, True, False]
+    assert [turn.request.ticket for turn in desk.book.waiting] == ["e", "f"]
+
+
 def test_who_asks_again_under_the_same_ticket_holds_one_place():
     desk = Desk(db=1)
     assert desk.takes("a", "db")
