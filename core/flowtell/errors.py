@@ -367,13 +367,15 @@ class StoreTooNew(FlowtellError):
 
 
 class StoreTooOld(FlowtellError):
-    """The store was written by an earlier flowtell."""
+    """The store was written by an earlier flowtell, or nothing was written to it yet."""
 
     code = "FT1406"
 
     def __init__(self, found: int, known: int) -> None:
         self.found, self.known = found, known
-        super().__init__(f"The store has schema {found}, this flowtell needs {known}. Run 'flowtell db upgrade'.")
+        wanted = f"The store has schema {found}, this flowtell needs {known}. Run 'flowtell db upgrade'."
+        empty = "The store is empty: whoever opened it first is still making its tables. Try again in a moment."
+        super().__init__(wanted if found else empty)
 
 
 class LeaseLost(FlowtellError):

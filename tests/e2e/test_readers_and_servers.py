@@ -43,6 +43,7 @@ def turns(house, times):
         house.kill(writer)
     stop.touch()
     passes = [line.split() for reader in readers for line in reader.communicate(timeout=20)[0].decode().splitlines()]
+    assert [reader.returncode for reader in readers] == [0, 0], house.errors()
     assert len(passes) > times
     assert {"False"} <= {line[1] for line in passes}, "the readers never had the role"
     house.server()

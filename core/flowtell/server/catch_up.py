@@ -18,14 +18,14 @@ import msgspec
 from sqlalchemy import select
 
 from flowtell.config import Config
-from flowtell.errors import AskTheServer, JournalTooNew
+from flowtell.errors import AskTheServer, JournalTooNew, StoreTooOld, StoreUnreachable
 from flowtell.journal import FOLDER, SUFFIX
 from flowtell.runner import Runner, system_clock
 from flowtell.server.agent import AGENT
 from flowtell.server.discovery import make_runners
 from flowtell.server.ingest import Ingester
 from flowtell.server.mirrors import FOLDER as MIRRORS
-from flowtell.server.role import IngestRole, holder, is_taken
+from flowtell.server.role import IngestRole, holder, is_taken, is_wanted
 from flowtell.server.tail import too_new
 from flowtell.shipping.sender import addresses
 from flowtell.store import open_store
@@ -148,7 +148,7 @@ class _CatchUp:
     def slice(self, stop_at: float) -> Freshness:
         role = IngestRole(self._config.home)
         with _uninterrupted():
-            if not self._config["url"] and role.take():
+            if not self._config["url"] and not is_wanted(self._config.home) and role.take():
                 try:
                     return self._work(stop_at)
                 finally:
@@ -159,8 +159,9 @@ class _CatchUp:
         """Somebody else moves the log: see how far it is."""
         if self._store is None or not self._store.read_only:
             self.close()
-            self._store = open_store(self._config.store_url, read_only=True)
-        return Freshness(behind_bytes=_behind(self._store, self._ends), server=True)
+            self._store = _opened_if_made(self._config)
+        behind = sum(self._ends.values()) if self._store is None else _behind(self._store, self._ends)
+        return Freshness(behind_bytes=behind, server=True)
 
     def _work(self, stop_at: float) -> Freshness:
         if self._store is None or self._store.read_only:
@@ -207,6 +208,19 @@ class _CatchUp:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+
+def _opened_if_made(config: Config) -> Store | None:
+    """The store to read from, unless whoever moves the log is still making it."""
+    try:
+        return open_store(config.store_url, read_only=True)
+    except StoreTooOld as error:
+        if error.found:
+            raise
+    except StoreUnreachable:
+        if not _is_local(config) or os.path.exists(config.store_url.partition(":///")[2]):
+            raise
+    return None
 
 
 @contextmanager

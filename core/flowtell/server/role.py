@@ -13,6 +13,8 @@ from flowtell.errors import RoleTaken
 from flowtell.server.forks import not_for_forks
 
 FILE = "ingest.lock"
+_NEXT = "ingest.next"
+"""Locked by a server that waits for the role: reading commands in turn, of which each is quick, would keep it out for ever."""
 
 
 class IngestRole:
@@ -27,9 +29,7 @@ class IngestRole:
         """Try once. False while another process holds it."""
         os.makedirs(self.home, mode=0o770, exist_ok=True)
         fd = os.open(os.path.join(self.home, FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _lock(fd):
             os.close(fd)
             return False
         self._fd = fd
@@ -59,8 +59,17 @@ def holder(home: str) -> str:
 
 def is_taken(home: str) -> bool:
     """Whether some process holds the role now."""
+    return _is_locked(os.path.join(home, FILE))
+
+
+def is_wanted(home: str) -> bool:
+    """Whether a server waits for the role."""
+    return _is_locked(os.path.join(home, _NEXT))
+
+
+def _is_locked(path: str) -> bool:
     try:
-        fd = os.open(os.path.join(home, FILE), os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -80,12 +89,31 @@ def server_role(home: str, wait: float = 3.0, name: str = "") -> Iterator[Ingest
         RoleTaken: another server has it.
     """
     role = IngestRole(home, name)
-    until = time.monotonic() + wait
-    while not role.take():
-        if time.monotonic() > until:
-            raise RoleTaken(home, holder(home))
-        time.sleep(0.02)
+    if not role.take():
+        _take_within(role, wait)
     try:
         yield role
     finally:
         role.release()
+
+
+def _take_within(role: IngestRole, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    fd = os.open(os.path.join(role.home, _NEXT), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    try:
+        while not role.take():
+            if time.monotonic() > until:
+                raise RoleTaken(role.home, holder(role.home))
+            _lock(fd)
+            time.sleep(0.02)
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int) -> bool:
+    """Try once; whether it is ours now, or was before. It may be that somebody only looks at this very moment."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

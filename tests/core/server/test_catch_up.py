@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -15,6 +16,7 @@ from flowtell.plugin import BasePlugin
 from flowtell.runner import Runner
 from flowtell.server import catch_up
 from flowtell.server.ingest import Ingester
+from flowtell.server.role import IngestRole, is_wanted, server_role
 from flowtell.store import open_store
 
 metadata = MetaData()
@@ -113,3 +115,50 @@ def test_only_one_has_the_role(home, commands):
     assert commands[1].slice(time.monotonic() + 5).server
     role.release()
     assert not commands[1].slice(time.monotonic() + 5).server
+
+
+@pytest.fixture
+def role(home):
+    """Somebody else moves the log."""
+    taken = IngestRole(str(home))
+    assert taken.take()
+    yield taken
+    taken.release()
+
+
+def wait_for(condition):
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def test_a_server_that_waits_comes_before_reading_commands(home, role):
+    """Each of them is quick, but one after the other would keep it out for ever."""
+    started, stop = threading.Event(), threading.Event()
+
+    def serve():
+        with server_role(str(home), wait=20):
+            started.set()
+            stop.wait(20)
+
+    server = threading.Thread(target=serve)
+    server.start()
+    wait_for(lambda: is_wanted(str(home)))
+    role.release()
+    assert catch_up.catch_up(config.load(), timeout=0.0).server or started.is_set()
+    assert started.wait(10)
+    assert not is_wanted(str(home))
+    stop.set()
+    server.join(10)
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["no file", "an empty file"])
+def test_beside_one_that_is_still_making_the_store_it_says_what_is_missing(home, role, made):
+    """It neither fails nor takes an empty database for an old one."""
+    if made:
+        (home / "flowtell.db").touch()
+    say(3)
+    freshness = catch_up.catch_up(config.load(), timeout=0.1)
+    assert freshness.server
+    assert freshness.behind_bytes > 0
