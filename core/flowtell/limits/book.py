@@ -145,7 +145,7 @@ def ask(book: Book, request: Request, limits: Mapping[str, int], now: int) -> An
 
 
 def ask_all(book: Book, requests: Sequence[Request], limits: Mapping[str, int], now: int) -> list[Answer]:
-    """`ask` for each, by the stated `limits` and what the code says where none is stated. The answers are in the order given.
+    """`ask` for each, by the stated `limits` and what the code says where none is stated; answers are in the order given.
 
     Asked is in the order of their turns, which need not be the one given: threads that came at once entered their turns in
     one order and told of them in another. So where one has to wait, so has the next that wants the same, and of thousands
