@@ -14,7 +14,7 @@ from flowtell.server.forks import not_for_forks
 
 FILE = "ingest.lock"
 _NEXT = "ingest.next"
-"""Locked by a server that waits for the role, as reading commands, each of them quick, would in turn keep it out for ever."""
+"""Locked by a server that waits for the role: reading commands, each of them quick, would in turn keep it out for ever."""
 
 
 class IngestRole:
