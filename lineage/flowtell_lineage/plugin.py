@@ -140,7 +140,7 @@ _forget: Final = delete(stored.outcomes).where(
 
 def _thinning() -> Delete:
     """Deletes sightings after which the same was seen once more on the same day, in UTC."""
-    here, later = stored.sightings, stored.sightings.alias()
+    here, later = stored.sightings, stored.sightings.alias("later")
     same = and_(*(here.c[name] == later.c[name] for name in ("downstream", "upstream", "evidence")))
     day_end = here.c.time - here.c.time % _DAY + _DAY
     after = or_(later.c.time > here.c.time, and_(later.c.time == here.c.time, later.c.event > here.c.event))

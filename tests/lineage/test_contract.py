@@ -12,11 +12,6 @@ from flowtell_lineage.plugin import create
 START = FakeClock().now
 
 
-NOT_YET = pytest.mark.xfail(
-    reason="old sightings are thinned by a statement over a table and an alias of it, which a process of its own cannot tell"
-)
-
-
 class TestLineage(PluginContract):
     name = "lineage"
 
@@ -42,19 +37,11 @@ class TestIsolated(TestLineage):
 
     isolated = True
 
-    @NOT_YET
-    def test_tick_may_come_at_any_time(self, tmp_path):
-        super().test_tick_may_come_at_any_time(tmp_path)
-
 
 @pytest.mark.slow
 @pytest.mark.postgres
 class TestIsolatedOnPostgreSQL(TestLineage):
     isolated = True
-
-    @NOT_YET
-    def test_tick_may_come_at_any_time(self, tmp_path):
-        super().test_tick_may_come_at_any_time(tmp_path)
 
     @pytest.fixture(autouse=True)
     def _databases(self, new_database):

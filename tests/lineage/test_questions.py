@@ -13,6 +13,8 @@ from flowtell.events import (
     AssetRemoved,
     Column,
     ColumnSource,
+    FlowDeclared,
+    FlowRunStarted,
     UpstreamAsset,
 )
 from flowtell.ids import new_id
@@ -126,6 +128,32 @@ def test_staleness_tells_its_cause(lineage):
     assert [(one.kind, one.asset) for one in questions.staleness(lineage.read, B).causes] == [("data", A)]
     found = questions.staleness(lineage.read, C)
     assert [(one.kind, one.asset) for one in found.causes] == [("dependencies", D), ("upstream", B)]
+
+
+def test_code_that_has_another_version_by_now_makes_data_stale(lineage):
+    """As the flow that made it is declared now, or as the caller says that it would be made."""
+
+    def declared(version, at, environment=""):
+        return FlowDeclared(id=new_id(), time=START + at, flow="nightly", version=version, environment=environment)
+
+    def started(version, run):
+        return FlowRunStarted(id=new_id(), time=START, run=run, flow="nightly", version=version)
+
+    lineage.feed([declared("1.4", 0), started("1.4", "r1"), made(A, at=1)])
+    assert questions.staleness(lineage.read, A).causes == ()
+    (cause,) = questions.staleness(lineage.read, A, code="2.0").causes
+    assert (cause.kind, cause.was, cause.now) == ("code", "1.4", "2.0")
+    lineage.feed([declared("2.0", 3), declared("3.0", 3, "staging")])
+    (cause,) = questions.staleness(lineage.read, A).causes
+    assert (cause.was, cause.now) == ("1.4", "2.0")
+    assert questions.staleness(lineage.read, A, view=View(as_of=START + 2)).causes == ()
+    lineage.feed([started("2.0", "r2"), made(A, at=4, run="r2")])
+    assert questions.staleness(lineage.read, A).causes == ()
+
+
+def test_where_no_version_was_stated_code_is_no_cause(lineage):
+    lineage.feed([FlowRunStarted(id=new_id(), time=START, run="r1", flow="nightly"), made(A, at=1)])
+    assert questions.staleness(lineage.read, A, code="2.0").causes == ()
 
 
 def test_latest_is_what_the_last_materialization_stated(lineage):

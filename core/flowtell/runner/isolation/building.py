@@ -21,6 +21,7 @@ from sqlalchemy import (
     case,
     cast,
     delete,
+    exists,
     false,
     func,
     insert,
@@ -55,6 +56,7 @@ class Builder:
     def __init__(self, own: MetaData) -> None:
         self._own = own
         self._excluded: Any = None
+        self._aliases: dict[tuple[str, str], Any] = {}
 
     def statement(self, spelled: g.Statement) -> Any:
         table = self._own.tables.get(spelled.table)
@@ -108,6 +110,8 @@ class Builder:
                 return _CONSTANTS[spelled.name]()
             case g.Query() | g.Union():
                 return self._query(spelled)
+            case g.Exists():
+                return exists().where(*self._all(spelled.where))
             case _:
                 return self._composed(spelled)
 
@@ -151,7 +155,10 @@ class Builder:
             table = core.tables.get(spelled.table)
         if table is None or spelled.name not in table.c:
             raise CannotCross(f"the column {spelled.table:.80}.{spelled.name:.80}, which is in no table known here,")
-        return table.c[spelled.name]
+        return self._alias(table, spelled.alias).c[spelled.name] if spelled.alias else table.c[spelled.name]
+
+    def _alias(self, table: Table, name: str) -> Any:
+        return self._aliases.setdefault((table.name, _checked(name)), table.alias(name))
 
     def _query(self, spelled: g.Query | g.Union) -> Any:
         if isinstance(spelled, g.Union):
@@ -161,9 +168,9 @@ class Builder:
 
 
 def _checked(name: str) -> str:
-    """A parameter's name, which stands in the SQL of some drivers."""
+    """The name of a parameter, which stands in the SQL of some drivers, or of an alias."""
     if not name.isidentifier() or len(name) > _LONGEST_NAME:
-        raise CannotCross(f"the parameter {name!r:.80}")
+        raise CannotCross(f"the name {name!r:.80}")
     return name
 
 

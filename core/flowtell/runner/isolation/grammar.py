@@ -25,6 +25,8 @@ class Node(Struct, frozen=True, array_like=True, tag_field="kind"):
 class ColumnOf(Node, frozen=True, tag="column"):
     table: str
     name: str
+    alias: str = ""
+    """The name under which the table is there once more."""
 
 
 class Excluded(Node, frozen=True, tag="excluded"):
@@ -95,13 +97,33 @@ class Query(Node, frozen=True, tag="query"):
     distinct: bool = False
 
 
+class Exists(Node, frozen=True, tag="exists"):
+    """Whether there is a row."""
+
+    where: tuple[Expression, ...]
+
+
 class Union(Node, frozen=True, tag="union"):
     queries: tuple[Query, ...]
     all: bool = False
 
 
 Expression = (
-    ColumnOf | Excluded | Named | Value | Constant | Not | Operation | AllOf | AnyOf | Call | Case | Cast | Query | Union
+    ColumnOf
+    | Excluded
+    | Named
+    | Value
+    | Constant
+    | Not
+    | Operation
+    | AllOf
+    | AnyOf
+    | Call
+    | Case
+    | Cast
+    | Query
+    | Exists
+    | Union
 )
 
 

@@ -124,6 +124,8 @@ def _composed(element: Any) -> g.Expression:
             return g.Operation(_operator(element), _all(element.clauses))
         case elements.BinaryExpression() if not any(element.modifiers.values()):
             return g.Operation(_operator(element), (expression(element.left), expression(element.right)))
+        case selectable.Exists():
+            return _exists(element)
         case elements.UnaryExpression():
             return _unary(element)
         case functions.Function() | functions.GenericFunction() if element.name in g.FUNCTIONS:
@@ -143,6 +145,11 @@ def _unary(element: Any) -> g.Expression:
     if name == "neg":
         return g.Operation("neg", (expression(element.element),))
     raise CannotCross(f"the operator {name or element.modifier}")
+
+
+def _exists(element: Any) -> g.Exists:
+    """`exists()` itself: of one that is made of another SELECT the columns and more would have to cross too."""
+    return g.Exists(_all(_unwrapped(element.element)._where_criteria))  # noqa: SLF001  # no public way
 
 
 def _case(element: Any) -> g.Case:
@@ -168,10 +175,16 @@ def _parameter(element: Any) -> g.Expression:
 def _column(element: Column[Any]) -> g.Expression:
     table = cast("Any", element.table)
     if isinstance(table, Alias):
-        if table.name != "excluded":
-            raise CannotCross(f"the alias {table.name}")
-        return g.Excluded(str(element.key))
+        return _column_of_alias(element, table)
     return g.ColumnOf(str(table.name), str(element.key))
+
+
+def _column_of_alias(element: Column[Any], table: Alias) -> g.Expression:
+    if table.name == "excluded":
+        return g.Excluded(str(element.key))
+    if not str(table.name).isidentifier():
+        raise CannotCross(f"the alias {table.name}: give it a name, as in table.alias('later'). Without one it")
+    return g.ColumnOf(str(cast("Any", table.element).name), str(element.key), str(table.name))
 
 
 def query(statement: Any) -> g.Query | g.Union:

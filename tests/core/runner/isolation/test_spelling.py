@@ -64,6 +64,7 @@ t = Table(
     UniqueConstraint("n", "at"),
     sqlite_with_rowid=False,
 )
+t2, t3 = t.alias("later"), t.alias("third")
 Index("bad_t_n", t.c.n, sqlite_where=t.c.n > 3)
 Index("bad_t_lower", func.lower(t.c.k), unique=True)
 
@@ -101,6 +102,10 @@ TAKEN = {
     "in a query": lambda d: delete(t).where(t.c.k.in_(select(t.c.k).where(t.c.n < bindparam("n")).distinct())),
     "in a union": lambda d: delete(t).where(not_(t.c.k.in_(union(select(t.c.k), select(runs.c.id))))),
     "scalar query": lambda d: delete(t).where(t.c.n < select(func.max(cursors.c.seq)).scalar_subquery()),
+    "exists": lambda d: delete(t).where(
+        exists().where(t2.c.k == t.c.k, t2.c.n > t.c.n), not_(exists().where(runs.c.id == t.c.k))
+    ),
+    "two aliases": lambda d: delete(t).where(exists().where(t2.c.k == t3.c.k, t3.c.n > t.c.n)),
     "like": lambda d: delete(t).where(t.c.k.like("a%"), t.c.k.not_like("b%")),
     "sums": lambda d: delete(t).where((t.c.n + 1) * 3 - t.c.n / 2 >= 4, t.c.k + "a" != "b", t.c.n % 2 == 0),
     "values of many kinds": lambda d: insert(t).values(
@@ -144,8 +149,11 @@ REFUSED = {
     "prefix": insert(t).prefix_with("OR REPLACE"),
     "from a query": insert(t).from_select(["k"], select(t.c.k)),
     "limit": delete(t).where(t.c.n.in_(select(t.c.n).limit(3))),
-    "exists": delete(t).where(exists(select(t.c.k))),
-    "alias": delete(t).where(t.alias("other").c.k == "x"),
+    "exists of a query": delete(t).where(exists(select(t.c.k))),
+    "an alias without a name": delete(t).where(exists().where(t.alias().c.k == t.c.k)),
+    "an alias of nobody's table": delete(t).where(
+        exists().where(Table("other", MetaData(), Column("k", String)).alias("later").c.k == t.c.k)
+    ),
     "escape": delete(t).where(t.c.k.like("a/%", escape="/")),
     "a table of nobody": delete(t).where(t.c.k.in_(select(Table("other", MetaData(), Column("k", String)).c.k))),
     "an object inside": insert(t).values(k=object()),
@@ -189,6 +197,8 @@ HOSTILE = {
     "an unknown function": g.Delete("bad_t", (g.Call("pg_read_file", (g.Value("x", "/etc/passwd"),)),)),
     "an unknown constant": g.Delete("bad_t", (g.Constant("DROP TABLE runs"),)),
     "a parameter's name": g.Delete("bad_t", (g.Named("x) OR 1=1 --"),)),
+    "an alias's name": g.Delete("bad_t", (g.Exists((g.ColumnOf("bad_t", "k", "x) --"),)),)),
+    "an alias of another's table": g.Delete("bad_t", (g.Exists((g.ColumnOf("good_seen", "flow", "x"),)),)),
     "a value's name": g.Delete("bad_t", (g.Value("x') --", 1),)),
     "an unknown type": g.Delete("bad_t", (g.Cast(g.Constant("null"), g.TypeOf("PickleType")),)),
     "an unknown dialect": g.Insert("bad_t", dialect="os"),
