@@ -15,9 +15,10 @@ from msgspec import Struct
 from sqlalchemy import and_, func, select
 
 from flowtell.decoders import decoder
+from flowtell.store.tables import flows, runs
 from flowtell_lineage.identity import number
 from flowtell_lineage.numbers import packed
-from flowtell_lineage.reading import Asset, Edge, assets_by_id, edges_between, get_asset, keys_of
+from flowtell_lineage.reading import Asset, Edge, Materialization, assets_by_id, edges_between, get_asset, keys_of
 from flowtell_lineage.tables import assets, checks, columns, edges, outcomes, sightings
 from flowtell_lineage.walk import NOW, Direction, Pair, Read, View, Walk
 
@@ -69,13 +70,17 @@ class Staleness(Answer, frozen=True):
 
 class Cause(Answer, frozen=True):
     """`missing`: never made. `data`: an upstream was made since. `dependencies`: it is said to be made of something that
-    its latest run did not state. `code`: the code that makes it has another version than the one that did. `upstream`: an
-    upstream is stale itself.
+    its latest run did not state. `code`: the flow that made it has another version by now. `upstream`: an upstream is
+    stale itself.
     """
 
     kind: str
     asset: str = ""
     since: int | None = None
+    was: str = ""
+    """The version that made it, where its code is the cause."""
+    now: str = ""
+    """The version that would make it today."""
 
 
 class Explanation(Answer, frozen=True):
@@ -300,7 +305,12 @@ def _keys_along(read: Read, ids: list[int]) -> Iterator[str]:
 
 
 def staleness(read: Read, asset: str, *, code: str = "", view: View = NOW) -> Staleness:
-    """Why the asset is older than what it is made of; `code` is the version of the code that would make it today."""
+    """Why the asset is older than what it is made of.
+
+    Args:
+        code: the version of the code that would make it today; the one that its flow was last declared with, where it is not
+            given. Of a flow that states no version nothing is known, nor what it was at an earlier moment.
+    """
     here = get_asset(read, asset, view)
     walk = Walk(read, view)
     above = list(assets_by_id(walk, {up for up, down in walk.step({walk.id_of(asset)}, "up") if up != down}))
@@ -309,8 +319,7 @@ def staleness(read: Read, asset: str, *, code: str = "", view: View = NOW) -> St
     made = here.made.time
     causes = [Cause(kind="data", asset=up.asset, since=up.made.time) for up in above if up.made and up.made.time > made]
     causes += [Cause(kind="dependencies", asset=key) for key in _unstated(walk, here, above)]
-    if code and here.made.metadata.get("code_version", code) != code:
-        causes.append(Cause(kind="code"))
+    causes += _other_code(walk, here.made, code)
     causes += [Cause(kind="upstream", asset=up.asset) for up in above if _is_behind(walk, up)]
     return Staleness(asset=here.asset, made=made, causes=tuple(causes))
 
@@ -322,6 +331,22 @@ def _unstated(walk: Walk, here: Asset, above: Iterable[Asset]) -> list[str]:
     wanted = select(edges.c.upstream).where(edges.c.downstream.in_(ids), edges.c.first_seen <= made)
     before = {walk.canonical(row.upstream) for row in walk.read(wanted)}
     return [up.asset for up in above if number(up.asset) not in before]
+
+
+def _other_code(walk: Walk, made: Materialization, code: str) -> Iterator[Cause]:
+    """Where the run that made it had another version than its flow has now."""
+    (was,) = next(iter(walk.read(select(runs.c.version).where(runs.c.id == made.run))), (None,))
+    now = code or _declared(walk, made)
+    if was and now and was != now:
+        yield Cause(kind="code", was=was, now=now)
+
+
+def _declared(walk: Walk, made: Materialization) -> str:
+    if walk.view.as_of is not None:
+        return ""
+    wanted = select(flows.c.version).where(flows.c.flow == made.flow, flows.c.environment == made.environment)
+    (version,) = next(iter(walk.read(wanted)), (None,))
+    return version or ""
 
 
 def _is_behind(walk: Walk, asset: Asset) -> bool:

@@ -185,11 +185,15 @@ def _why(causes: Sequence[Cause]) -> Any:
     shown = [
         html.Li([pieces.link(html.Code(cause.asset), address(cause.asset)), f" {_WORDS[cause.kind]}", *_since(cause)])
         if cause.asset
-        else html.Li(_WORDS.get(cause.kind, cause.kind))
+        else html.Li([_WORDS.get(cause.kind, cause.kind), *_versions(cause)])
         for cause in causes[:_CAUSES]
     ]
     more = [html.Li(f"and {len(causes) - _CAUSES:,} more")] if len(causes) > _CAUSES else []
     return html.Div([html.H2("Why it is not fresh"), html.Ul([*shown, *more])], className="why-stale")
+
+
+def _versions(cause: Cause) -> list[Any]:
+    return [f" It was made by version {cause.was}; now it is {cause.now}."] if cause.was else []
 
 
 def _since(cause: Cause) -> list[Any]:
