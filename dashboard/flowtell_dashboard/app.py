@@ -25,6 +25,7 @@ from flowtell_dashboard.flows.summary import summaries
 from flowtell_dashboard.lineage import asset_page
 from flowtell_dashboard.lineage import page as assets
 from flowtell_dashboard.lineage.question import AssetFilter, AssetView
+from flowtell_dashboard.neighbours import Neighbours
 from flowtell_dashboard.policy import PAGES, Pages
 from flowtell_dashboard.pulse import REST_SECONDS, Pulse
 from flowtell_dashboard.settings import Settings
@@ -142,7 +143,10 @@ def fillings(
     read: Read, index: Index, clock: Callable[[], int], around: health.Asked, settings: Settings = _PLAIN
 ) -> Iterator[Filling]:
     """Of all pages. A new page adds its own here."""
-    yield Filling(overview.PARTS, lambda wanted: overview.read_overview(read, wanted, clock()), SEARCH, RunFilter.of)
+    neighbours = Neighbours()
+    yield Filling(
+        overview.PARTS, lambda wanted: overview.read_overview(read, wanted, clock(), neighbours), SEARCH, RunFilter.of
+    )
     yield Filling(
         run_page.PARTS,
         lambda wanted: run_page.read_run_page(read, wanted[0], wanted[1], settings),

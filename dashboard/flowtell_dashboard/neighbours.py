@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy.exc import DBAPIError
 
+from flowtell_dashboard.costly import Costly
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowtell.store.reading import Read
 
-MOST: Final = 1000
+MOST: Final = 500
+"""How far is counted: as many as the pages list that the numbers lead to."""
 
 
 class Figure(NamedTuple):
@@ -20,34 +23,43 @@ class Figure(NamedTuple):
     key: str
     words: str
     amount: int
-    address: str = ""
-    """Of the page that shows what is counted; empty where there is none."""
+    """`MOST` + 1 for more than that."""
+    address: str
+    """Of the page that shows what is counted."""
+
+    @property
+    def shown(self) -> str:
+        return f"{MOST:,}+" if self.amount > MOST else f"{self.amount:,}"
 
 
-def figures(read: Read) -> list[Figure]:
-    """What the installed ones say. One that is missing, or switched off and so without tables, is left out."""
-    found = []
-    for key, words, count, address in _ASKED:
-        try:
-            found.append(Figure(key, words, count(read), address))
-        except (ImportError, AttributeError, DBAPIError):
-            continue
-    return found
+class Neighbours:
+    """Asks them all. One for all pages of a server."""
+
+    def __init__(self) -> None:
+        self._stale = Costly()
+
+    def figures(self, read: Read) -> list[Figure]:
+        """What the installed ones say. One that is missing, or switched off and so without tables, is left out."""
+        asked: tuple[tuple[str, str, Callable[[Read], int], str], ...] = (
+            ("incidents", "Open incidents", open_incidents, "/alerts"),
+            ("stale", "Stale assets", lambda read: self._stale.of(lambda: stale_assets(read)), "/assets?only=stale"),
+        )
+        found = []
+        for key, words, count, address in asked:
+            try:
+                found.append(Figure(key, words, count(read), address))
+            except (ImportError, AttributeError, DBAPIError):
+                continue
+        return found
 
 
-def _open_incidents(read: Read) -> int:
+def open_incidents(read: Read) -> int:
     from flowtell_alerts import reading
 
-    return len(reading.incidents(read, open_only=True, limit=MOST))
+    return len(reading.incidents(read, open_only=True, limit=MOST + 1))
 
 
-def _assets(read: Read) -> int:
-    from flowtell_lineage import reading
+def stale_assets(read: Read) -> int:
+    from flowtell_lineage import catalogue
 
-    return len(reading.assets(read, limit=MOST))
-
-
-_ASKED: Final[tuple[tuple[str, str, Callable[[Read], int], str], ...]] = (
-    ("incidents", "Open incidents", _open_incidents, "/alerts"),
-    ("assets", "Assets", _assets, ""),
-)
+    return catalogue.count_stale(read, MOST)

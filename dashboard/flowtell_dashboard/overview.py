@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import dash_mantine_components as dmc
 from dash import html
 
-from flowtell.store.reading import Run, TaskRunCount, count_states, count_task_runs, list_flows, list_runs
-from flowtell_dashboard import counts, neighbours, pieces
+from flowtell.store.reading import Run, TaskRunCount, count_task_runs, list_flows, list_runs
+from flowtell_dashboard import counts, pieces
 from flowtell_dashboard.filters import WINDOWS, RunFilter
 from flowtell_dashboard.grid import column, grid
-from flowtell_dashboard.pieces import attributes
+from flowtell_dashboard.neighbours import Neighbours
 from flowtell_dashboard.states import LOOKS, look
+from flowtell_dashboard.tiles import tiles
 
 if TYPE_CHECKING:
     from flowtell.store.reading import Read
@@ -30,8 +31,6 @@ PARTS: Final = (
 
 SHOWN: Final = 100
 """Runs of one page of the list."""
-
-_DAY: Final = WINDOWS["24h"][1] or 0
 
 _COLUMNS: Final = [
     column("state", "State", cell="State", width=140),
@@ -103,7 +102,7 @@ def _filters() -> Any:
     )
 
 
-def read_overview(read: Read, wanted: RunFilter, now: int) -> Overview:
+def read_overview(read: Read, wanted: RunFilter, now: int, around: Neighbours | None = None) -> Overview:
     """Everything that the page shows, in a handful of bounded queries."""
     found = list_runs(
         read,
@@ -120,7 +119,7 @@ def read_overview(read: Read, wanted: RunFilter, now: int) -> Overview:
     tasks = count_task_runs(read, [run.id for run in shown])
     flows = list_flows(read, limit=500)
     return Overview(
-        tiles=_tiles(read, now),
+        tiles=tiles(read, now, around or Neighbours()),
         rows=[row(run, tasks[run.id]) for run in shown],
         summary=_summary(len(shown), total, wanted),
         pages=_pages(wanted, shown, more=more),
@@ -147,44 +146,6 @@ def row(run: Run, tasks: TaskRunCount) -> dict[str, Any]:
         "environment": run.environment,
         "source": run.source,
     }
-
-
-# --- tiles --------------------------------------------------------------------------------------------------------
-
-
-def _tiles(read: Read, now: int) -> list[Any]:
-    ended = count_states(read, now - _DAY)
-    unended = counts.count_open(read)
-    return [
-        *(
-            _state_tile(state, unended.get(state, 0), "right now", RunFilter(state=(state,), since="any"))
-            for state in ("running", "late")
-        ),
-        *(
-            _state_tile(state, ended.get(state, 0), "last 24 hours", RunFilter(state=(state,), since="24h"))
-            for state in ("completed", "failed", "crashed")
-        ),
-        *(_figure_tile(figure) for figure in neighbours.figures(read)),
-    ]
-
-
-def _state_tile(state: str, count: int, when: str, shows: RunFilter) -> Any:
-    content = [
-        pieces.state(state),
-        html.Span(counts.words(count), className="count"),
-        html.Span(when, className="when"),
-    ]
-    quiet = " quiet" if not count else ""
-    return pieces.link(content, shows.link(), className=f"tile{quiet}", id=f"tile-{state}", **attributes(data_state=state))
-
-
-def _figure_tile(figure: neighbours.Figure) -> Any:
-    words = html.Span(figure.words, className="words")
-    count = html.Span(counts.words(figure.amount), className="count")
-    content = [words, count, html.Span("now", className="when")]
-    if figure.address:
-        return pieces.link(content, figure.address, className="tile", id=f"tile-{figure.key}")
-    return html.Div(content, className="tile", id=f"tile-{figure.key}")
 
 
 # --- around the table ---------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def test_an_empty_store_says_what_to_type_and_then_shows_the_run(visit, nightly)
     page.waits_for("#live", "Live")
     nightly()
     page.waits_for("#runs-table .state", "Completed")
-    page.waits_for("#tile-completed .count", "1")
+    page.waits_for("#tile-success .count", "100 %")
     page.has("#instead > *", 0)
 
 

@@ -7,8 +7,10 @@ import pytest
 from flowtell.events import FlowRunFinished, FlowRunStarted
 from flowtell.ids import new_id
 from flowtell_dashboard import neighbours
+from flowtell_dashboard.costly import Costly
 from flowtell_dashboard.filters import RunFilter
 from flowtell_dashboard.overview import FIRST_RUN, SHOWN, layout, read_overview
+from flowtell_dashboard.tiles import percent
 
 
 @pytest.fixture
@@ -24,17 +26,55 @@ def test_runs_come_newest_first_with_their_state_in_words(overview):
     assert rows[0] | {"href": ""} == rows[0] | {"href": "", "flow": "nightly", "tasks": 3, "environment": "test"}
 
 
-def test_tiles_count_and_link_to_what_they_count(overview, words):
-    tiles = overview().tiles
-    assert [words(tile) for tile in tiles[:5]] == [
+def test_tiles_count_and_link_to_what_they_count(house, overview, words):
+    """Whoever follows a number finds so many runs."""
+    shown = {tile.id: tile for tile in overview().tiles}
+    assert [words(tile) for tile in list(shown.values())[:5]] == [
         "Running 0 right now",
         "Late 0 right now",
-        "Completed 1 last 24 hours",
-        "Failed 1 last 24 hours",
-        "Crashed 1 last 24 hours",
+        "Failed 3 last 24 hours",
+        "Success 40 % of 5, last 24 hours",
+        "Started 5 last hour",
     ]
-    for tile, state in zip(tiles, ("running", "late", "completed", "failed", "crashed"), strict=False):
-        assert RunFilter.of(tile.href.partition("?")[2]).state == (state,)
+    for tile, found in (("running", 0), ("late", 0), ("failed", 3), ("success", 5), ("throughput", 5)):
+        wanted = RunFilter.of(shown[f"tile-{tile}"].href.partition("?")[2])
+        assert len(overview(wanted).rows) == found
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "said"),
+    [(0, 0, "none"), (0, 3, "0 %"), (2, 3, "66.6 %"), (99_999, 100_000, "99.9 %"), (7, 7, "100 %")],
+)
+def test_a_ratio_is_whole_only_where_all_went_well(part, whole, said):
+    assert percent(part, whole) == said
+
+
+def test_what_neighbours_count_is_shown_and_leads_there(house, words, monkeypatch):
+    """Up to as many as their pages list; beyond that it says so."""
+    monkeypatch.setattr(neighbours, "open_incidents", lambda _read: 2)
+    monkeypatch.setattr(neighbours, "stale_assets", lambda _read: 501)
+    two = read_overview(house.store.read, RunFilter(), house.clock()).tiles[-2:]
+    assert [(words(tile), tile.href) for tile in two] == [
+        ("Open incidents 2 now", "/alerts"),
+        ("Stale assets 500+ now", "/assets?only=stale"),
+    ]
+
+
+def test_what_costs_much_takes_a_twentieth_of_the_time():
+    """A second's count is good for twenty; what took no time is counted anew."""
+    now, counted = [0.0], []
+
+    def count(seconds):
+        now[0] += seconds
+        counted.append(seconds)
+        return len(counted)
+
+    costly = Costly(lambda: now[0])
+    assert [costly.of(lambda: count(1.0)) for _ in range(3)] == [1, 1, 1]
+    now[0] += 19.9
+    assert costly.of(lambda: count(1.0)) == 1
+    now[0] += 0.2
+    assert [costly.of(lambda: count(0.01)) for _ in range(2)] == [2, 3]
 
 
 def test_a_run_from_before_yesterday_that_still_runs_is_counted(house, words):
@@ -125,10 +165,10 @@ def test_what_is_not_installed_or_switched_off_has_no_tile(house, monkeypatch):
     def missing(_read):
         raise ModuleNotFoundError("flowtell_alerts")
 
-    monkeypatch.setattr(
-        neighbours, "_ASKED", (("incidents", "Open incidents", missing, "/alerts"), ("n", "N", lambda _read: 3, ""))
-    )
-    assert neighbours.figures(house.store.read) == [neighbours.Figure("n", "N", 3)]
+    monkeypatch.setattr(neighbours, "open_incidents", missing)
+    monkeypatch.setattr(neighbours, "stale_assets", lambda _read: 3)
+    found = neighbours.Neighbours().figures(house.store.read)
+    assert found == [neighbours.Figure("stale", "Stale assets", 3, "/assets?only=stale")]
 
 
 def test_every_control_has_a_label(words):
