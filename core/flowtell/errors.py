@@ -928,6 +928,19 @@ class FlowPauseTimeout(PauseError):
         )
 
 
+class NobodyAnswers(PauseError):
+    """In a test's harness, a pause that waits for ever has no answer, and nobody is there to give one."""
+
+    code = "FT2607"
+
+    def __init__(self, flow: str, key: str) -> None:
+        self.flow, self.key = flow, key
+        super().__init__(
+            f"Pause '{key}' of flow '{flow}' has no timeout, and no answer stands ready in the harness. "
+            "Give one before, by h.answer(...), or run the flow by h.start(...) and answer meanwhile."
+        )
+
+
 class BadQuestion(PauseError):
     """What a pause is to wait for, or how, makes no sense."""
 

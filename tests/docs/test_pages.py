@@ -34,6 +34,10 @@ def test_caching(reader, root):
     reader.follow(root / "docs" / "caching.md")
 
 
+def test_testing(reader, root):
+    reader.follow(root / "docs" / "testing.md")
+
+
 def test_artifacts(reader, root):
     reader.follow(root / "docs" / "artifacts.md")
 

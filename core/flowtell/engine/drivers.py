@@ -109,17 +109,27 @@ async def iterate_async(run: Run) -> AsyncGenerator[Any, Any]:
 def _get_ready(run: Run) -> None:
     """Wait as long as a retry is delayed, and for the futures that the run was given."""
     if run.delay:  # asked to sleep for no time, the system still lets others go first
-        time.sleep(run.delay)
+        rest(run.delay)
     for future in run.awaited:
         future.wait()
 
 
 async def _get_ready_async(run: Run) -> None:
-    import asyncio
-
-    await asyncio.sleep(run.delay)
+    await rest_async(run.delay)
     for future in run.awaited:
         await future.ended()
+
+
+def rest(seconds: float) -> None:
+    """Let the time before a retry pass. In a test's harness a clock is moved in its place."""
+    time.sleep(seconds)
+
+
+async def rest_async(seconds: float) -> None:
+    """As `rest`, without holding up the loop."""
+    import asyncio
+
+    await asyncio.sleep(seconds)
 
 
 def _settled(run: FlowRun, result: Any) -> Any:

@@ -145,19 +145,17 @@ class Pause:
             return answer.value
         with self._paused():
             while (answer := self._look()) is None:
-                time.sleep(self._wait_seconds())
+                between_looks(self._wait_seconds())
         return answer.value
 
     async def answered(self) -> Any:
         """On a loop."""
-        import asyncio
-
         answer = self._kept()
         if answer is not None:
             return answer.value
         with self._paused():
-            while (answer := await self._look_aside()) is None:  # noqa: ASYNC110  # who answers is another process
-                await asyncio.sleep(self._wait_seconds())
+            while (answer := await self._look_aside()) is None:
+                await between_looks_async(self._wait_seconds())
         return answer.value
 
     async def _look_aside(self) -> _Answer | None:
@@ -261,6 +259,18 @@ class _Answer:
 
     def __init__(self, value: Any) -> None:
         self.value = value
+
+
+def between_looks(seconds: float) -> None:
+    """Wait before the next look for an answer. In a test's harness answers stand ready, or a clock is moved."""
+    time.sleep(seconds)
+
+
+async def between_looks_async(seconds: float) -> None:
+    """As `between_looks`, without holding up the loop."""
+    import asyncio
+
+    await asyncio.sleep(seconds)
 
 
 def _now() -> int:

@@ -1,4 +1,4 @@
-"""What an author needs to test flows and plugins: a recorder, a clock, a home of one's own, and the conformance kits.
+"""What an author needs to test flows and plugins: a harness, a recorder, a clock, a home, and the conformance kits.
 
 Nothing here needs a server. The kits are classes to inherit from: pytest collects their tests in the subclass.
 """
@@ -12,15 +12,18 @@ from flowtell.testing.home import temporary_home
 from flowtell.testing.recording import Recorder, recorder
 
 if TYPE_CHECKING:
-    from flowtell.testing.harness import PluginHarness
+    from flowtell.testing.flow_harness import FlowHarness, harness
     from flowtell.testing.histories import example_history
     from flowtell.testing.log_contract import EventLogContract
     from flowtell.testing.plugin_contract import PluginContract
+    from flowtell.testing.plugin_harness import PluginHarness
     from flowtell.testing.source_contract import SourceContract
     from flowtell.testing.source_harness import SourceHarness
 
-_LAZY = {  # these open a store, which imports its libraries
-    "PluginHarness": "harness",
+_LAZY = {  # these load the engine, or open a store, which imports its libraries
+    "FlowHarness": "flow_harness",
+    "harness": "flow_harness",
+    "PluginHarness": "plugin_harness",
     "PluginContract": "plugin_contract",
     "EventLogContract": "log_contract",
     "SourceContract": "source_contract",
@@ -40,12 +43,14 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "EventLogContract",
     "FakeClock",
+    "FlowHarness",
     "PluginContract",
     "PluginHarness",
     "Recorder",
     "SourceContract",
     "SourceHarness",
     "example_history",
+    "harness",
     "recorder",
     "temporary_home",
 ]

@@ -20,8 +20,8 @@ import msgspec
 from flowtell.events import TYPES, Event, UserEvent
 from flowtell.ids import derived_id
 from flowtell.plugin import API_VERSION, Factory, Plugin
-from flowtell.testing.harness import PluginHarness
 from flowtell.testing.histories import START, example_history
+from flowtell.testing.plugin_harness import PluginHarness
 
 
 class PluginContract:
