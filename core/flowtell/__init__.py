@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flowtell.engine.current import current_run
     from flowtell.engine.logs import get_run_logger
     from flowtell.engine.marks import allow_failure, unmapped
+    from flowtell.engine.named_settings import Secret, Settings
     from flowtell.engine.pausing import apause_flow_run, pause_flow_run
     from flowtell.engine.retries import exponential_backoff
     from flowtell.engine.run_input import RunInput
@@ -31,6 +32,8 @@ __version__ = VERSION
 _LATER = {
     "Asset": "engine.assets",
     "RunInput": "engine.run_input",
+    "Secret": "engine.named_settings",
+    "Settings": "engine.named_settings",
     "ThreadPoolTaskRunner": "engine.task_runners",
     "absent": "rules",
     "allow_failure": "engine.marks",
@@ -77,6 +80,8 @@ def __dir__() -> list[str]:
 __all__ = [
     "Asset",
     "RunInput",
+    "Secret",
+    "Settings",
     "ThreadPoolTaskRunner",
     "__version__",
     "absent",

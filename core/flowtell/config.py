@@ -107,16 +107,37 @@ _RULES = "rules"  # [[rules]] are tables that flowtell.rule_file reads, for the 
 _RULES_PLUGIN, _RULES_PATH = "alerts", "rules_path"
 _LIMITS = "limits"  # [limits.flow], [limits.tag] and [limits.name] hold numbers by names that are the user's
 _CHECKS = "checks"  # [[checks]] are tables that flowtell.check_file reads, for the server that declares them
+_NAMED, _ENVIRONMENTS = "settings", "environments"  # [settings.KIND.NAME], which flowtell.named_settings makes sense of
+_NAMED_VARIABLE = "FLOWTELL_SETTINGS__"
 _ELSEWHERE = frozenset({"demo", "debug", "test_slice", "test_seconds"})  # FLOWTELL_* read by others, and by our own tests
+
+
+class NamedTables(NamedTuple):
+    """The tables `[settings.KIND.NAME]` as they stand, for `flowtell.named_settings`."""
+
+    path: str = ""
+    tables: Any = None
+    environments: Any = None
+    """`[environments.ENVIRONMENT.settings.KIND.NAME]` goes over them."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """And these over both: names as in the environment, without what all begin with."""
 
 
 class Config(Mapping[str, Any]):
     """All settings by dotted key, each with the place it came from. Immutable; its `repr` hides secrets."""
 
-    def __init__(self, values: dict[str, Any], sources: dict[str, str], tables: _Tables, checks_path: str = "") -> None:
+    def __init__(
+        self,
+        values: dict[str, Any],
+        sources: dict[str, str],
+        tables: _Tables,
+        checks_path: str = "",
+        named: NamedTables = NamedTables(),  # noqa: B008  # immutable
+    ) -> None:
         self._values, self.sources, self._tables = values, sources, tables
         self.checks_path = checks_path
         """The file whose `[[checks]]` hold; empty where none has any."""
+        self.named = named
 
     @property
     def limits(self) -> dict[str, dict[str, Any]]:
@@ -186,13 +207,25 @@ def load(
     sources = dict.fromkeys(values, "default")
     tables: _Tables = {_PLUGIN_TABLE: {}, _SOURCE_TABLE: {}, _CHANNEL_TABLE: {}, _LIMITS: {}}
     path = find_file(folder or _working_folder())
-    checks_path = path if path and _take_file(path, values, sources, tables) else ""
+    taken = _take_file(path, values, sources, tables) if path else _Taken()
     _take_environment(environ, values, sources, tables)
     for key, value in (arguments or {}).items():
         if value is not None:
             values[key], sources[key] = _checked(key, value, "arguments"), "argument"
     _hand_on_channels(path, values, tables)
-    return Config(values, sources, tables, checks_path)
+    variables = tuple(
+        (name.removeprefix(_NAMED_VARIABLE), environ[name]) for name in sorted(environ) if name.startswith(_NAMED_VARIABLE)
+    )
+    named = NamedTables(path, taken.named, taken.environments, variables)
+    return Config(values, sources, tables, path if taken.has_checks else "", named)
+
+
+class _Taken(NamedTuple):
+    """What of a file is others' to read."""
+
+    has_checks: bool = False
+    named: Any = None
+    environments: Any = None
 
 
 def _working_folder() -> str:
@@ -223,8 +256,7 @@ def _mentions_flowtell(path: str) -> bool:
         return False
 
 
-def _take_file(path: str, values: dict[str, Any], sources: dict[str, str], tables: _Tables) -> bool:
-    """Whether it has checks."""
+def _take_file(path: str, values: dict[str, Any], sources: dict[str, str], tables: _Tables) -> _Taken:
     import tomllib
 
     try:
@@ -241,9 +273,10 @@ def _take_file(path: str, values: dict[str, Any], sources: dict[str, str], table
     checks = table.pop(_CHECKS, [])
     if not isinstance(checks, list):
         raise BadValue(_CHECKS, path, "it is no list of tables; write [[checks]] above the keys of each check")
+    taken = _Taken(bool(checks), table.pop(_NAMED, None), table.pop(_ENVIRONMENTS, None))
     for key, value in _flat(table):
         values[key], sources[key] = _checked(key, value, path), path
-    return bool(checks)
+    return taken
 
 
 def _take_rules(table: dict[str, Any], path: str, plugins: dict[str, dict[str, Any]]) -> None:
@@ -277,7 +310,8 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def _take_environment(environ: Mapping[str, str], values: dict[str, Any], sources: dict[str, str], tables: _Tables) -> None:
-    for variable in sorted(name for name in environ if name.startswith("FLOWTELL_")):
+    ours = (name for name in environ if name.startswith("FLOWTELL_") and not name.startswith(_NAMED_VARIABLE))
+    for variable in sorted(ours):
         key = variable[len("FLOWTELL_") :].lower().replace("__", ".")
         text, place = environ[variable], f"environment variable {variable}"
         if key.endswith("_file") and key not in _BY_KEY:

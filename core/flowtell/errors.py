@@ -1064,3 +1064,57 @@ class ExtraMissing(PluginError):
     def __init__(self, plugin: str, module: str, extra: str) -> None:
         self.plugin, self.module, self.extra = plugin, module, extra
         super().__init__(f"Plugin '{plugin}' needs the module '{module}', which is not installed: pip install \"{extra}\".")
+
+
+# --- settings and secrets -----------------------------------------------------------------------------------------
+
+
+class SettingsError(ConfigError):
+    """Named settings cannot be had."""
+
+    code = "FT2700"
+
+
+class SettingsNotFound(SettingsError):
+    """No settings of this kind have this name."""
+
+    code = "FT2701"
+
+    def __init__(self, kind: str, name: str, known: tuple[str, ...], suggestion: str = "", environment: str = "") -> None:
+        self.kind, self.name, self.known, self.suggestion, self.environment = kind, name, known, suggestion, environment
+        where = f" in environment '{environment}'" if environment else ""
+        hint = f" Did you mean '{suggestion}'?" if suggestion else ""
+        there = (
+            f"There are {', '.join(known)}." if known else f"There are none: add [settings.{kind}.{name}] to flowtell.toml."
+        )
+        super().__init__(f"There are no settings '{kind}.{name}'{where}.{hint} {there}")
+
+
+class BadSettings(SettingsError):
+    """Named settings do not fit the class that takes them."""
+
+    code = "FT2702"
+
+    def __init__(self, full_name: str, problems: tuple[str, ...]) -> None:
+        self.full_name, self.problems = full_name, problems
+        super().__init__(f"Settings '{full_name}' cannot be used: {'; '.join(problems)}.")
+
+
+class SecretExposed(SettingsError):
+    """A file with secrets is readable by others than its owner."""
+
+    code = "FT2703"
+
+    def __init__(self, paths: tuple[str, ...]) -> None:
+        self.paths = paths
+        super().__init__(f"Others than the owner can read secrets in {', '.join(paths)}: chmod 600 keeps them out.")
+
+
+class SecretNotKept(SettingsError, TypeError):
+    """A secret would have been written where anybody may read it."""
+
+    code = "FT2704"
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"A secret is not written down: {problem}.")

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, Literal, Union, get_args
 import msgspec
 from msgspec import Struct
 
+from flowtell.cutting import cut
 from flowtell.decoders import BUILDING, convert
 from flowtell.errors import MalformedEvent
 
@@ -676,9 +677,9 @@ LOG_FIELDS: Final = ("seq", "received", "writer", "n", "contrary")
 def _as_text(value: Any) -> Any:
     """What msgspec cannot encode becomes a short description: an event is kept even when a value in it is strange."""
     if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {value}"[:1000]
+        return cut(f"{type(value).__name__}: {value}", 1000)
     try:
-        return repr(value)[:1000]
+        return cut(repr(value), 1000)
     except Exception:  # noqa: BLE001  # whatever a user's __repr__ raises
         return f"<{type(value).__module__}.{type(value).__qualname__}>"
 

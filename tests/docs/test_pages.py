@@ -42,6 +42,10 @@ def test_artifacts(reader, root):
     reader.follow(root / "docs" / "artifacts.md")
 
 
+def test_settings(reader, root):
+    reader.follow(root / "docs" / "settings.md")
+
+
 def test_transactions(reader, root):
     reader.follow(root / "docs" / "transactions.md")
 

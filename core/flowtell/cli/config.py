@@ -11,8 +11,10 @@ from flowtell.cli import cells
 from flowtell.cli.options import Json
 from flowtell.cli.output import Output
 from flowtell.config import SETTINGS, Config, Setting, load
+from flowtell.named_settings import all_settings
 from flowtell.rule_file import SELECTORS, argument_types
 from flowtell.rules import KINDS, SEVERITIES
+from flowtell.secrets import MASK
 from flowtell.server.isolating import keys_schema
 
 app = App(name="config", help="Show the configuration, and where each value comes from.")
@@ -39,11 +41,13 @@ def show(*, sources: bool = False, schema: bool = False, json: Json = False) -> 
         output.print_json(file_schema())
         return
     config = load()
+    named = _named(config)
     if json:
-        output.print_json(_as_json(config, sources=sources))
+        output.print_json({**_as_json(config, sources=sources), **_named_as_json(named, sources=sources)})
     else:
         columns = ("setting", "value", "from" if sources else "what it is")
-        output.print_table(columns, [_row(config, setting, sources=sources) for setting in SETTINGS], wrap=True)
+        rows = [_row(config, setting, sources=sources) for setting in SETTINGS]
+        output.print_table(columns, rows + [_named_row(key, source, sources=sources) for key, source in named], wrap=True)
 
 
 def _as_json(config: Config, *, sources: bool) -> dict[str, Any]:
@@ -58,6 +62,24 @@ def _row(config: Config, setting: Setting, *, sources: bool) -> tuple[cells.Valu
     source = config.sources[setting.key]
     right = cells.Cell(source, source, "dim", whole=False) if sources else setting.help
     return cells.Cell(setting.key, setting.key), text, right
+
+
+def _named(config: Config) -> list[tuple[str, str]]:
+    """Key and source of every value of named settings. Only a class of the user's knows which are secret: all are hidden."""
+    return [
+        (".".join(("settings", kind, name, *one.path)), one.source)
+        for (kind, name), given in sorted(all_settings(config).items())
+        for one in given
+    ]
+
+
+def _named_as_json(named: list[tuple[str, str]], *, sources: bool) -> dict[str, Any]:
+    return {key: {"value": MASK, "source": source} if sources else MASK for key, source in named}
+
+
+def _named_row(key: str, source: str, *, sources: bool) -> tuple[cells.Value, ...]:
+    right = cells.Cell(source, source, "dim", whole=False) if sources else "Of the class that loads it."
+    return cells.Cell(key, key), MASK, right
 
 
 def _spelled(value: Any) -> str:
@@ -77,6 +99,10 @@ def file_schema() -> dict[str, Any]:
     for free, known in (("plugin", keys_schema()), ("source", {}), ("channel", {})):
         schema["properties"][free] = {"type": "object", "additionalProperties": {"type": "object", "properties": known}}
     limit = {"type": "object", "additionalProperties": {"type": "integer"}}
+    of_names = {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": {"type": "object"}}}
+    schema["properties"]["settings"] = of_names
+    environment = {**_table(), "properties": {"settings": of_names}}
+    schema["properties"]["environments"] = {"type": "object", "additionalProperties": environment}
     schema["properties"]["limits"] = {**_table(), "properties": dict.fromkeys(("flow", "tag", "name"), limit)}
     schema["properties"]["rules"] = {"type": "array", "items": _rule_table()}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "flowtell.toml", **schema}

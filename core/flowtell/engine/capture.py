@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from flowtell.bus import settings
+from flowtell.cutting import cut
 from flowtell.engine.results import result_of
 
 REDACTED = "********"
@@ -58,7 +59,7 @@ def _described(value: Any) -> Any:
     if hasattr(type(value), "model_dump"):  # a pydantic model
         return value.model_dump(mode="json")
     try:
-        text = repr(value)[:_REPR]
+        text = cut(repr(value), _REPR)
     except Exception:  # noqa: BLE001  # whatever a user's __repr__ raises
         text = "<its repr raises>"
     return {"type": result_of(value).type, "repr": text}

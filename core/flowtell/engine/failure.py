@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from flowtell.cutting import cut, whole
 from flowtell.events import Failure
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def failure_of(error: BaseException, *, with_traceback: bool = True) -> Failure:
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
-        message = str(error)[:_MESSAGE]
+        message = cut(str(error), _MESSAGE)
     except Exception:  # noqa: BLE001  # whatever a user's __str__ raises
         message = "<its text cannot be had>"
     return Failure(type=name, message=message, traceback=_traceback(error) if with_traceback else "")
@@ -35,7 +36,10 @@ def _traceback(error: BaseException) -> str:
         text = "".join(told.format())
     except Exception:  # noqa: BLE001  # source that cannot be read, texts that raise
         return ""
-    return text if len(text) <= _TRACEBACK else f"{text[: _TRACEBACK // 4]}\n  …\n{text[-_TRACEBACK * 3 // 4 :]}"
+    if len(text) <= _TRACEBACK:
+        return text
+    text = whole(text)
+    return f"{text[: _TRACEBACK // 4]}\n  …\n{text[-_TRACEBACK * 3 // 4 :]}"
 
 
 def _leave_out_engine(told: TracebackException, seen: set[int]) -> None:

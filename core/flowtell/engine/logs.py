@@ -8,6 +8,7 @@ from time import time_ns
 from typing import TYPE_CHECKING
 
 from flowtell.bus import emit
+from flowtell.cutting import cut, whole
 from flowtell.engine.context import current
 from flowtell.events import LogRecorded
 from flowtell.ids import new_id
@@ -63,13 +64,13 @@ def _emit(run: Run, level: str, logger: str, message: str, *, file: str = "", li
         LogRecorded(
             id=new_id(now), time=now, run=scope.run, root_run=scope.root_run, flow=scope.flow,
             task_run=run.task_run, task=run.task, level=level, logger=logger,
-            message=message[:_MESSAGE], file=file, line=line,
+            message=cut(message, _MESSAGE), file=file, line=line,
         )
     )  # fmt: skip
 
 
 def _to_stderr(record: logging.LogRecord) -> None:
     try:
-        sys.stderr.write(f"{_CONSOLE.format(record)}\n")
+        sys.stderr.write(f"{whole(_CONSOLE.format(record))}\n")
     except Exception:  # noqa: BLE001, S110  # stderr closed, or a line that cannot be formatted: it stops no flow
         pass

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
+from flowtell.cutting import cut
 from flowtell.engine.signatures import argument_names
 from flowtell.errors import ParameterError
 
@@ -142,4 +143,4 @@ def _shown(value: Any) -> str:
         text = repr(value)
     except Exception:  # noqa: BLE001  # whatever a user's __repr__ raises
         text = f"a {type(value).__name__}"
-    return text if len(text) <= 80 else f"{text[:79]}…"
+    return text if len(text) <= 80 else f"{cut(text, 79)}…"

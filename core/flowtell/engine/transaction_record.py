@@ -19,6 +19,7 @@ from flowtell.engine.context import current
 from flowtell.engine.kept_file import path_for
 from flowtell.errors import TransactionNotKept
 from flowtell.ids import new_id
+from flowtell.results.serializers import without_secrets
 
 FOLDER: Final = "transactions"
 _COMMITTED: Final = "committed"
@@ -48,8 +49,8 @@ class Record:
     def say_value(self, number: int, name: str, value: Any) -> None:
         """Without the value where it cannot be pickled: whoever asks for it after a kill is told so."""
         try:
-            kept = b64encode(pickle.dumps(value)).decode()
-        except Exception:  # noqa: BLE001  # whatever a user's object raises
+            kept = b64encode(without_secrets(pickle.dumps(value))).decode()
+        except Exception:  # noqa: BLE001  # whatever a user's object raises, or a secret in it
             kept = ""
         self.say("value", n=number, name=name, value=kept)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import zlib
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from flowtell.errors import BadCaching
+from flowtell.errors import BadCaching, SecretNotKept
 
 
 class Serializer(Protocol):
@@ -31,12 +32,25 @@ class Pickle:
 
     def dumps(self, value: Any) -> bytes:
         try:
-            return pickle.dumps(value, protocol=5)
+            data = pickle.dumps(value, protocol=5)
         except Exception as error:  # noqa: BLE001  # pickle raises whatever the value's own methods raise
-            return _by_cloudpickle(value, error)
+            data = _by_cloudpickle(value, error)
+        return without_secrets(data)
 
     def loads(self, data: bytes) -> Any:
         return pickle.loads(data)  # noqa: S301  # the storage is the user's own; docs/caching.md says who must not write there
+
+
+def without_secrets(data: bytes) -> bytes:
+    """The same bytes.
+
+    Raises:
+        SecretNotKept: the text of a secret that this process has loaded stands in them.
+    """
+    secrets = sys.modules.get("flowtell.secrets")
+    if secrets is not None and secrets.holds_secret(data):
+        raise SecretNotKept("the result holds the text of one; return something else, or persist_result=False")
+    return data
 
 
 def _by_cloudpickle(value: Any, error: Exception) -> bytes:
@@ -57,7 +71,7 @@ class Json:
         data = msgspec.json.encode(value)
         if not _same(msgspec.json.decode(data), value):
             raise TypeError("JSON would not give it back as it is: it knows text, numbers, lists, dicts by text, and None")
-        return data
+        return without_secrets(data)
 
     def loads(self, data: bytes) -> Any:
         return msgspec.json.decode(data)
