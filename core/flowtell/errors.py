@@ -777,6 +777,7 @@ class RunNotCancellable(ScheduleError):
     """A run that cannot be cancelled from here, or not any more."""
 
     code = "FT2304"
+    status = 409
 
     def __init__(self, run: str, problem: str) -> None:
         self.run, self.problem = run, problem

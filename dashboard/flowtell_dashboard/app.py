@@ -13,6 +13,7 @@ from dash.exceptions import PreventUpdate
 from fastapi import FastAPI
 
 from flowtell_dashboard import health, overview, pieces, run_page
+from flowtell_dashboard.acting import add_may
 from flowtell_dashboard.alerts import incident_page
 from flowtell_dashboard.alerts import page as alerts
 from flowtell_dashboard.answers import Answers
@@ -87,6 +88,7 @@ def build(
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     add_routes(server, answers, index, read, clock)
     add_export(server, read, clock, settings)
+    add_may(server)
     app = StagedDash(
         "flowtell_dashboard",
         server=server,  # type: ignore[arg-type]  # its annotation is older
@@ -244,6 +246,7 @@ def _run_run_page(app: Dash) -> None:
         Input("seq", "data"),
         Input("place", "pathname"),
     )
+    app.clientside_callback(ClientsideFunction("flowtell", "runActs"), Input("run-acts", "data"))
     app.clientside_callback(ClientsideFunction("flowtell", "ganttPath"), Input("gantt-path", "checked"))
     app.clientside_callback(
         ClientsideFunction("flowtell", "logsFilter"), Input("logs-text", "value"), Input("logs-level", "value")

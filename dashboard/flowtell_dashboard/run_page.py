@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import dash_mantine_components as dmc
-from dash import html
+from dash import dcc, html
 
 from flowtell.errors import RunNotFound
 from flowtell.events import encode_value
@@ -21,6 +21,7 @@ from flowtell.store.reading import (
     list_task_runs,
 )
 from flowtell_dashboard import figures, pieces
+from flowtell_dashboard.acting import OPERATE, acts, cancel_button, needs
 from flowtell_dashboard.filters import RunFilter
 from flowtell_dashboard.grid import column, grid
 from flowtell_dashboard.pieces import attributes
@@ -40,6 +41,7 @@ PARTS: Final = (
     ("task-runs", "rowData"),
     ("task-summary", "children"),
     ("run-story", "children"),
+    ("run-acts", "data"),
     ("run", "data-title"),
     ("run", "data-found"),
 )
@@ -74,6 +76,7 @@ class RunPage(NamedTuple):
     task_rows: list[dict[str, Any]]
     task_summary: Any
     story: Any
+    acts: dict[str, Any] | None
     title: str
     found: str
     """`yes`, or `no` where only `head` has anything to say."""
@@ -84,8 +87,10 @@ def layout() -> Any:
     return html.Article(
         [
             html.Div(id="run-head"),
+            dcc.Store(id="run-acts"),
             html.Div(
                 [
+                    html.Div(id="run-acts-place", **attributes(data_needs=OPERATE)),
                     html.Div(id="run-error"),
                     html.Div(id="run-facts"),
                     _picture(),
@@ -183,7 +188,7 @@ def read_run_page(read: Read, wanted: str, page: int = 1, settings: Settings = P
     try:
         run = get_run(read, wanted)
     except RunNotFound as error:
-        return RunPage(_not_found(error), None, None, [], "", None, "Run not found", "no")
+        return RunPage(_not_found(error), None, None, [], "", None, None, "Run not found", "no")
     counted = count_all_task_runs(read, run.id)
     page = min(page, max(math.ceil(counted.total / TASK_RUNS), 1))
     tasks = list_task_runs(read, run.id, limit=TASK_RUNS, offset=(page - 1) * TASK_RUNS)
@@ -194,6 +199,7 @@ def read_run_page(read: Read, wanted: str, page: int = 1, settings: Settings = P
         task_rows=[task_row(task) for task in tasks],
         task_summary=_task_summary(run, len(tasks), counted, page),
         story=sections(read_story(read, run.id)),
+        acts=acts(read, run),
         title=f"{look(run.state).word}: {run.name or run.flow}",
         found="yes",
     )
@@ -233,7 +239,8 @@ def _ways(run: Run, settings: Settings) -> Any:
         ways.append(html.A("Trace", href=trace, target="_blank", rel="noreferrer"))
     # No page of ours, so the browser fetches it: a file to keep.
     ways.append(html.A("Export", href=f"/runs/{run.id}/export.html", download=""))
-    return html.Span(ways, className="links")
+    asks = [needs("To answer it")] if run.state == "paused" and not run.source else []
+    return html.Span([*ways, *cancel_button(run), *asks], className="links")
 
 
 def _facts(run: Run, tasks: TaskRunCount) -> Any:

@@ -8,11 +8,11 @@ from cyclopts import App, Parameter
 
 from flowtell import bus
 from flowtell.actions import action_on
+from flowtell.cancelling.carrying_out import Cancelling
 from flowtell.cli import cells
 from flowtell.cli.actor import actor
 from flowtell.cli.options import Json, RunId
 from flowtell.cli.outcome import Misuse
-from flowtell.cli.run_cancelling import Cancelling
 from flowtell.cli.session import Session, open_session
 from flowtell.errors import RunNotCancellable
 from flowtell.events import ActionDone, ActionRequested, Failure
@@ -39,7 +39,7 @@ def cancel(
     with open_session(json=json) as session:
         run = get_run(session.read, id)
         who = actor()
-        cancelling = Cancelling(session, run, actor=who, reason=reason)
+        cancelling = Cancelling(_Here(session), run, actor=who, reason=reason)
         arguments = {"grace": grace_seconds, "reason": reason}
         bus.emit(action_on(run, ActionRequested, "cancel", who, arguments))
         try:
@@ -50,6 +50,14 @@ def cancel(
             raise
         bus.emit(action_on(run, ActionDone, "cancel", who, arguments, outcome=how))
         _print(session, get_run(session.read, run.id), how)
+
+
+class _Here:
+    """This command: it brings the log up to date itself."""
+
+    def __init__(self, session: Session) -> None:
+        self.home = session.config.home
+        self.read, self.say, self.catch_up = session.read, bus.emit, session.catch_up
 
 
 def _span(text: str) -> float:

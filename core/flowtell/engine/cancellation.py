@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from flowtell.bus import emit
+from flowtell.cancelling.control import Request
 from flowtell.engine import due
-from flowtell.engine.control import Request, listen
+from flowtell.engine.control import listen
 from flowtell.engine.scope import OUTSIDE
 from flowtell.events import FlowRunCancelling
 from flowtell.ids import new_id

@@ -14,21 +14,12 @@ from typing import Final
 import msgspec
 
 from flowtell import bus
+from flowtell.cancelling.control import CONTROL, Request, control_path
 from flowtell.decoders import decoder
 from flowtell.journal import SUFFIX
 
-CONTROL: Final = ".control"
 _EVERY: Final = 0.2
 """Seconds between two looks."""
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line of the file. An action that a reader does not know is passed over."""
-
-    action: str
-    run: str
-    actor: str = ""
-    reason: str = ""
 
 
 class Listener:
@@ -83,31 +74,6 @@ def listen(heed: Callable[[Request], None]) -> Listener:
         return Listener(path, heed)
     except OSError:
         return Listener("", heed)
-
-
-def control_path(journal: str) -> str:
-    return journal.removesuffix(SUFFIX) + CONTROL
-
-
-def ask(journal: str, request: Request) -> bool:
-    """Write the request to the process of that journal; False where nobody listens there."""
-    try:
-        fd = os.open(control_path(journal), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        os.write(fd, msgspec.json.encode(request) + b"\n")
-    finally:
-        os.close(fd)
-    return True
-
-
-def forget(journal: str) -> None:
-    """Remove the file of a process that was killed."""
-    try:
-        os.unlink(control_path(journal))
-    except OSError:
-        pass
 
 
 def _sweep(folder: str) -> None:

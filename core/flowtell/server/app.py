@@ -25,6 +25,7 @@ from flowtell.machine import machine_name
 from flowtell.rule_file import read_rules
 from flowtell.runner import system_clock
 from flowtell.server.answer_routes import answer_routes
+from flowtell.server.cancel_routes import cancel_routes
 from flowtell.server.complaints import OncePerMinute
 from flowtell.server.discovery import check_settings
 from flowtell.server.door import Door
@@ -55,7 +56,8 @@ def build_app(service: Service, journals: JournalApi | None = None) -> ASGIApp:
         async with service.mounts.lifespans():
             yield
 
-    own = [*routes(service), *ping_routes(service), *limit_routes(service), *answer_routes(service), *shipped]
+    acting = [*answer_routes(service), *cancel_routes(service)]
+    own = [*routes(service), *ping_routes(service), *limit_routes(service), *acting, *shipped]
     app = Starlette(routes=[*own, Mount("/", app=_Rest(service.mounts))], lifespan=lifespan)
     config, limits = service.config, Limits.of(service.config)
     loopback = is_loopback(config["server.host"])

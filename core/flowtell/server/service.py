@@ -17,6 +17,7 @@ from flowtell.ids import new_id
 from flowtell.plugin import PluginStatus
 from flowtell.runner import Runner, system_clock
 from flowtell.server.answering import Answering
+from flowtell.server.cancelling import CancellingRuns
 from flowtell.server.check_ins import CheckIns
 from flowtell.server.discovery import make_runners
 from flowtell.server.feeding import Feeding
@@ -71,6 +72,8 @@ class Service:
         """Takes check-ins; None while another server leads."""
         self.answering: Answering | None = None
         """Takes answers to paused runs; None while another server leads."""
+        self.cancelling: CancellingRuns | None = None
+        """Ends runs that are to end; None while another server leads."""
         self._standby: Standby | None = None
         self._term: int | None = 0
         """The lease's epoch for which this server leads, 0 while it stands by; None where a change of role is not done, so
@@ -164,6 +167,7 @@ class Service:
         self._feeding.start()
         self._take_check_ins(leading.ingester)
         self.answering = Answering(self.config, self.store)
+        self.cancelling = CancellingRuns(self.config, self.store)
         self.limits = LimitKeeper(self.config, self.presence, takes_over=self.lease is not None)
         self.limits.start()
 
@@ -195,6 +199,9 @@ class Service:
         answering, self.answering = self.answering, None
         if answering is not None:
             answering.close()
+        cancelling, self.cancelling = self.cancelling, None
+        if cancelling is not None:
+            cancelling.close(timeout)
         limits, self.limits = self.limits, None
         if limits is not None:
             limits.stop(timeout)

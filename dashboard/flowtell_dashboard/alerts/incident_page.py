@@ -9,6 +9,7 @@ import msgspec
 from dash import html
 
 from flowtell_dashboard import pieces
+from flowtell_dashboard.acting import OPERATE, needs
 from flowtell_dashboard.flows.page import address
 from flowtell_dashboard.pieces import attributes
 
@@ -83,9 +84,8 @@ def _head(one: Incident) -> Any:
     )
     actions = []
     if one.resolved is None and one.acknowledged is None:
-        actions.append(
-            html.Button("Acknowledge", className="plain main", **attributes(data_do="acknowledge", data_id=one.incident))
-        )
+        does = attributes(data_do="acknowledge", data_needs=OPERATE, data_id=one.incident)
+        actions += [html.Button("Acknowledge", className="plain main", **does), needs("To acknowledge it")]
     title = html.Div([html.H1(one.subject.name or one.flow), state, *actions], className="title")
     return html.Header([crumbs, title, html.P(one.reason, className="lead")])
 

@@ -8,6 +8,7 @@ import dash_mantine_components as dmc
 from dash import html
 
 from flowtell_dashboard import pieces
+from flowtell_dashboard.acting import OPERATE, needs
 from flowtell_dashboard.grid import column, grid
 from flowtell_dashboard.pieces import attributes
 
@@ -94,7 +95,10 @@ def layout() -> Any:
 
 
 def _silence_button() -> Any:
-    return html.Button("Silence …", id="silence-open", className="plain", **attributes(data_do="silence-form"))
+    button = attributes(data_do="silence-form", data_needs=OPERATE)
+    return html.Span(
+        [html.Button("Silence …", id="silence-open", className="plain", **button), needs("To act on incidents")]
+    )
 
 
 def _silence_form() -> Any:
@@ -239,7 +243,11 @@ def _silences(found: list[Silence]) -> Any:
                 html.Td(one.reason),
                 html.Td(one.actor),
                 html.Td(["ends ", pieces.moment(one.over, "ago")]),
-                html.Td(html.Button("End", className="plain", **attributes(data_do="unsilence", data_id=one.silence))),
+                html.Td(
+                    html.Button(
+                        "End", className="plain", **attributes(data_do="unsilence", data_needs=OPERATE, data_id=one.silence)
+                    )
+                ),
             ]
         )
         for one in found

@@ -53,7 +53,7 @@
   cells.IncidentState = ({ data }) => incidentState(data);
   cells.Since = ({ data }) => moment(data.since, "ago");
   cells.Acknowledge = ({ data }) =>
-    data.by || data.state === "resolved" ? "" : make("button", { className: "plain small", "data-do": "acknowledge", "data-id": data.id }, "Acknowledge");
+    data.by || data.state === "resolved" ? "" : make("button", { className: "plain small", "data-do": "acknowledge", "data-needs": "operate", "data-id": data.id }, "Acknowledge");
   cells.Holds = ({ data }) =>
     make("span", { className: "holds", "data-holds": String(data.holds) }, { true: "holds", false: "broken", null: "unknown" }[String(data.holds)]);
   cells.Subject = ({ data }) => make("span", null, make("b", { key: "name" }, data.subject), make("span", { key: "more", className: "quiet" }, ` ${data.environment}`));

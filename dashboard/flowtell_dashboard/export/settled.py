@@ -24,8 +24,8 @@ def settled(part: Any, now: int) -> Any:
         return html.Span(lasted(float(told["data-seconds"])))
     if "data-since" in told:
         return html.Span(f"{lasted((now - int(told['data-since'])) / 1e6)} so far")
-    if "download" in told:
-        return None
+    if "download" in told or isinstance(part, html.Button):
+        return None  # there is nothing in a file to ask for it
     children = settled(told.get("children"), now)
     if str(told.get("href", "")).startswith("/"):
         return html.Span(children)

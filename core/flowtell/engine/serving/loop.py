@@ -11,7 +11,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from flowtell import bus
-from flowtell.engine.control import Listener, Request, listen
+from flowtell.cancelling.control import Request
+from flowtell.engine.control import Listener, listen
 from flowtell.engine.deployments import Deployment
 from flowtell.engine.kept_file import holder_of
 from flowtell.engine.serving.bell import Bell
