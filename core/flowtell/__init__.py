@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from flowtell.engine.marks import allow_failure, unmapped
     from flowtell.engine.named_settings import Secret, Settings
     from flowtell.engine.pausing import apause_flow_run, pause_flow_run
+    from flowtell.engine.processes import ProcessPoolTaskRunner
     from flowtell.engine.retries import exponential_backoff
     from flowtell.engine.run_input import RunInput
     from flowtell.engine.serving import serve
@@ -31,6 +32,7 @@ __version__ = VERSION
 
 _LATER = {
     "Asset": "engine.assets",
+    "ProcessPoolTaskRunner": "engine.processes",
     "RunInput": "engine.run_input",
     "Secret": "engine.named_settings",
     "Settings": "engine.named_settings",
@@ -79,6 +81,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Asset",
+    "ProcessPoolTaskRunner",
     "RunInput",
     "Secret",
     "Settings",

@@ -222,6 +222,50 @@ def open_writer() -> str:
     return journal.header.writer if journal else ""
 
 
+def join(path: str) -> None:
+    """Write from now on into the journal of another process of this machine, which this one works for.
+
+    Raises:
+        JournalUnwritable: it cannot be appended to.
+    """
+    from flowtell.journal import join_journal
+
+    _write_elsewhere(join_journal(path))
+
+
+def write_through(journal: Any) -> None:
+    """Write from now on into `journal`, which has what `Journal` has; whoever works for a process elsewhere brings it."""
+    _write_elsewhere(journal)
+
+
+def _write_elsewhere(journal: Any) -> None:
+    if _bus.journal is not None:
+        _bus.journal.close()
+    _bus.settings = _bus.settings or _bus.read_settings()
+    _bus.journal = journal
+
+
+def relay(line: bytes, *, write: bool) -> None:
+    """Take a line that another process has emitted for this one: to the sinks, and with `write` to the journal first.
+
+    Never raises; what is no event is dropped.
+    """
+    try:
+        event = decode(line)
+    except MalformedEvent as error:
+        _lost_before_writing(error)
+        return
+    if write:
+        emit(event)
+    elif _bus.sinks:
+        _deliver(event)
+
+
+def has_sinks() -> bool:
+    """Whether anything in this process listens to each event."""
+    return bool(_bus.sinks)
+
+
 def renew() -> None:
     """Close the journal; the next event opens another. What was left open in the closed one has crashed."""
     if _bus.journal is not None:

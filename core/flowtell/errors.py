@@ -1044,6 +1044,62 @@ class NotIsolable(PluginRefused):
         super().__init__(name, distribution, problem)
 
 
+# --- task runners --------------------------------------------------------------------------------------------------
+
+
+class TaskRunnerError(FlowtellError):
+    """Something about the processes that run tasks."""
+
+    code = "FT2700"
+
+
+class WorkerDied(TaskRunnerError):
+    """The process that ran a task ended in the middle of it. The attempt has crashed; with retries left, another follows."""
+
+    code = "FT2701"
+
+    def __init__(self, task: str, worker: str, how: str, signal: str = "") -> None:
+        self.task, self.worker, self.how, self.signal = task, worker, how, signal
+        why = " Unless somebody killed it, memory ran out: the kernel's log tells." if signal == "SIGKILL" else ""
+        super().__init__(f"Worker {worker} {how} while it ran task '{task}'.{why} Others go on; `retries` begins it again.")
+
+
+class CannotCross(TaskRunnerError):
+    """An argument, a result or the code of a task cannot be sent to another process."""
+
+    code = "FT2702"
+
+    def __init__(self, task: str, what: str, kind: str, problem: str) -> None:
+        self.task, self.what, self.kind, self.problem = task, what, kind, problem
+        super().__init__(
+            f"{what} of task '{task}' cannot be sent to another process: {kind}: {problem}."
+            " Hand over what it is made from (a path, a URL, rows), or run the task on threads."
+        )
+
+
+class WorkerCannotLoad(TaskRunnerError):
+    """A worker cannot make out what it was sent: a module is not there, or another version of it."""
+
+    code = "FT2703"
+
+    def __init__(self, task: str, worker: str, problem: str) -> None:
+        self.task, self.worker, self.problem = task, worker, problem
+        super().__init__(
+            f"Worker {worker} cannot load task '{task}' or its arguments: {problem}. Install there what it needs."
+        )
+
+
+class DaskMissing(TaskRunnerError):
+    """`DaskTaskRunner` is used, and `distributed` is not installed."""
+
+    code = "FT2704"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "DaskTaskRunner needs the module 'distributed', which is not installed: pip install \"flowtell[dask]\"."
+        )
+
+
 # --- metrics -------------------------------------------------------------------------------------------------------
 
 

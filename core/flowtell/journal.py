@@ -28,6 +28,7 @@ from flowtell.machine import ProcessMark, this_process
 FORMAT: Final = 1
 SUFFIX: Final = ".jsonl"
 FOLDER: Final = "journals"
+_LONGEST_HEADER: Final = 16_384
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="journal.opened", tag_field="type"):
@@ -126,6 +127,13 @@ def _forget_in_child() -> None:
         journal.close()
 
 
+def _close_in_forks() -> None:
+    global _fork_hook_set
+    if not _fork_hook_set:
+        os.register_at_fork(after_in_child=_forget_in_child)
+        _fork_hook_set = True
+
+
 def open_journal(
     home: str, *, environment: str = "", source: str = "", version: str = "", elsewhere: bool = False
 ) -> Journal:
@@ -134,7 +142,6 @@ def open_journal(
     Raises:
         JournalUnwritable: the folder cannot be made, or takes no file.
     """
-    global _fork_hook_set
     folder = os.path.join(home, FOLDER)
     header = new_header(environment, source, version, elsewhere=elsewhere)
     name = f"{header.writer}-{header.pid}{SUFFIX}"
@@ -154,9 +161,29 @@ def open_journal(
             _remove_quietly(hidden)
         raise JournalUnwritable(folder, error.strerror or str(error)) from error
     journal = Journal(fd, path, header)
-    if not _fork_hook_set:
-        os.register_at_fork(after_in_child=_forget_in_child)
-        _fork_hook_set = True
+    _close_in_forks()
+    _open_journals.add(journal)
+    return journal
+
+
+def join_journal(path: str) -> Journal:
+    """Append to the journal of another process of this machine, which holds its lock: who joins is a part of that process.
+
+    Lines of both stand in the order of their writing, since each is one `write` to a file opened for appending.
+
+    Raises:
+        JournalUnwritable: it is gone, or none of ours.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    except OSError as error:
+        raise JournalUnwritable(path, error.strerror or str(error)) from error
+    header = decode_header(os.pread(fd, _LONGEST_HEADER, 0).partition(b"\n")[0])
+    if header is None:
+        os.close(fd)
+        raise JournalUnwritable(path, "its first line is no header")
+    journal = Journal(fd, path, header)
+    _close_in_forks()
     _open_journals.add(journal)
     return journal
 

@@ -8,6 +8,7 @@ would be found in every other word.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -34,13 +35,23 @@ _encoded: tuple[bytes, ...] = ()
 
 def hide(text: str) -> None:
     """Take this text out of what this process says from now on, also as `repr` and as a URL would write it."""
-    global _texts, _encoded
     if len(text) < SHORTEST or text in _texts:
         return
     forms = {text, repr(text)[1:-1], quote(text, safe=""), quote_plus(text), msgspec.json.encode(text)[1:-1].decode()}
-    _texts = tuple(sorted({*_texts, *forms}, key=len, reverse=True))
+    seek(forms)
+
+
+def known() -> tuple[str, ...]:
+    """All that is sought, for a process that works for this one."""
+    return _texts
+
+
+def seek(texts: Iterable[str]) -> None:
+    """Take out what another process of the same run seeks, by `known`."""
+    global _texts, _encoded
+    _texts = tuple(sorted({*_texts, *texts}, key=len, reverse=True))
     _encoded = tuple(msgspec.json.encode(one)[1:-1] for one in _texts)
-    bus.redact_lines(hidden_line)
+    bus.redact_lines(hidden_line if _texts else None)
 
 
 def forget() -> None:
@@ -86,4 +97,4 @@ def _hidden(value: Any) -> Any:
     return [_hidden(inner) for inner in value] if isinstance(value, list) else value
 
 
-__all__ = ["MASK", "SHORTEST", "forget", "hidden", "hidden_line", "hide", "holds_secret"]
+__all__ = ["MASK", "SHORTEST", "forget", "hidden", "hidden_line", "hide", "holds_secret", "known", "seek"]

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from flowtell.cutting import cut, whole
+from flowtell.engine.far_traceback import FarTraceback
 from flowtell.events import Failure
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def failure_of(error: BaseException, *, with_traceback: bool = True) -> Failure:
 def _traceback(error: BaseException) -> str:
     from traceback import TracebackException
 
+    if isinstance(error.__cause__, FarTraceback):
+        return error.__cause__.text
     try:
         told = TracebackException.from_exception(error, limit=-50)
         _leave_out_engine(told, set())

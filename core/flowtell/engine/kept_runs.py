@@ -53,7 +53,7 @@ class KeptTaskRun(TaskRun):
     def call_unlimited(self) -> Any:
         if self.reuse.known is None:
             return super().call_unlimited()
-        return _given(self.reuse.value) if self.work.colour == "async" else self.reuse.value
+        return _given(self.reuse.value) if self.work.colour == "async" and not self.is_elsewhere else self.reuse.value
 
     def complete(self, result: Any) -> Any:
         self.end("completed" if self.reuse.known is None else "cached", None, result)

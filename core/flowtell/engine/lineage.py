@@ -24,6 +24,7 @@ from flowtell.events import AssetFailed, AssetMaterialized, AssetMaterializing, 
 from flowtell.ids import following_id, new_id
 
 if TYPE_CHECKING:
+    from flowtell.engine.crossing import Said
     from flowtell.engine.runs import Run
     from flowtell.engine.task_runs import TaskRun
 
@@ -57,6 +58,14 @@ class Lineage:
         """What was told of what is made, where the result is kept."""
         self._ended = False
 
+    def inputs(self) -> tuple[list[tuple[str, UpstreamAsset]], tuple[str, ...]]:
+        """What came in with the arguments, and which of these cannot be followed; for the same run in another process."""
+        return self._inputs, self.unfollowed
+
+    def take_inputs(self, inputs: list[tuple[str, UpstreamAsset]], unfollowed: tuple[str, ...]) -> None:
+        """Know of the arguments what another process knows of them."""
+        self._inputs, self.unfollowed = inputs, unfollowed
+
     def begin(self) -> None:
         for asset in (*self.made, *self._run.work.asset_deps):
             declare_asset(asset)
@@ -75,6 +84,21 @@ class Lineage:
         facts["metadata"] = {**known.get("metadata", {}), **facts["metadata"]}
         known.update({name: value for name, value in facts.items() if value not in (None, "", ())})
         known["explicit"] += explicit
+
+    @property
+    def said(self) -> Mapping[str, Any]:
+        return self._said
+
+    @property
+    def made_too(self) -> Mapping[str, UpstreamAsset]:
+        return self._made_too
+
+    def hear(self, said: Said) -> None:
+        """The body has run elsewhere: what it has said there is said here."""
+        self.metadata.update({key: dict(one) for key, one in said.metadata.items()})
+        self._said.update(said.facts)
+        self._made_too.update(said.made_too)
+        self.told += said.told
 
     def has_made(self, told: AssetMaterialized) -> None:
         self._made_too[told.asset] = UpstreamAsset(asset=told.asset, version=told.version, partition=told.partition)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from flowtell.engine.assets import Asset
     from flowtell.engine.cache_policies import CacheKeyFn, CachePolicy
     from flowtell.engine.retries import Delays
-    from flowtell.engine.task_runners import ThreadPoolTaskRunner
+    from flowtell.engine.task_runners import TaskRunner
     from flowtell.events import RuleData
     from flowtell.results.serializers import Serializer
 
@@ -53,7 +53,7 @@ class FlowOptions(Options, total=False):
 
     flow_run_name: str | Callable[..., str] | None
     validate_parameters: bool
-    task_runner: ThreadPoolTaskRunner | None
+    task_runner: TaskRunner | None
     rules: Sequence[RuleData] | None
     owners: Iterable[str] | None
 

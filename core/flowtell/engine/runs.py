@@ -16,7 +16,7 @@ from flowtell.engine import context
 from flowtell.engine.results import result_of
 from flowtell.engine.states import State, end_of
 from flowtell.engine.usage import peak_memory
-from flowtell.errors import RunTimedOut
+from flowtell.errors import CannotCross, RunTimedOut, WorkerDied
 from flowtell.ids import new_id
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ class Run:
     """What the body said that it has read."""
     traced_before: Any = None
     """OpenTelemetry's context around the run, while the run's own is current."""
+    is_elsewhere: bool = False
+    """Whether its body runs in another process, which keeps to its time."""
     _began: int = 0
     _cpu: int = 0
     _process: object
@@ -112,7 +114,7 @@ class Run:
 
     def call(self) -> Any:
         """Call the function, within its time."""
-        if self.work.timeout_seconds is None:
+        if self.work.timeout_seconds is None or self.is_elsewhere:
             return self.call_unlimited()
         return self.within_time(self.call_unlimited)
 
@@ -148,7 +150,7 @@ class Run:
 
     def _judge(self, error: BaseException) -> bool:
         end = end_of(error, self.work.colour)
-        if end in ("failed", "timed_out") and self._may_retry(error, end):
+        if (end in ("failed", "timed_out") or isinstance(error, WorkerDied)) and self._may_retry(error, end):
             self.delay = self.work.retries.delay_after(self.attempt)
             self.state = "retrying"
             self._say_retrying(error)
@@ -225,7 +227,7 @@ class Run:
 
     def _may_retry(self, error: BaseException, end: str) -> bool:
         retries = self.work.retries
-        if self.attempt > retries.times or self.attempt == 0:
+        if self.attempt > retries.times or self.attempt == 0 or isinstance(error, CannotCross):
             return False
         if retries.condition is None:
             return True
@@ -272,8 +274,8 @@ class Run:
 
 
 def _signal_behind(error: BaseException) -> str:
-    """The name of the signal that became a Ctrl-C's exception, where who installed the handler says so."""
-    named = getattr(error, "signal", "") if isinstance(error, KeyboardInterrupt) else ""
+    """The name of the signal that killed a worker, or became a Ctrl-C's exception, where its handler says so."""
+    named = getattr(error, "signal", "") if isinstance(error, KeyboardInterrupt | WorkerDied) else ""
     return named if isinstance(named, str) else ""
 
 

@@ -13,7 +13,7 @@ from flowtell.engine.provenance import Origins
 
 if TYPE_CHECKING:
     from flowtell.engine.runs import Run
-    from flowtell.engine.task_runners import ThreadPoolTaskRunner, Workers
+    from flowtell.engine.task_runners import TaskRunner, Workers
 
 BACKFILL = "backfill"
 """The cause of a run that is of other days than today: rules say nothing of it. The flows that it calls have it too."""
@@ -42,7 +42,7 @@ class Scope:
         due: int | None = None,
         cause: str = "",
         origins: Origins,
-        runner: ThreadPoolTaskRunner | None = None,
+        runner: TaskRunner | None = None,
     ) -> None:
         self.run, self.flow, self.root_run = run, flow, root_run
         self.trace, self.sampled = trace, sampled
@@ -60,7 +60,7 @@ class Scope:
         self._workers: Workers | None = None
         self._numbers: dict[str, count[int]] = {}
 
-    def next_number(self, task: str) -> int:
+    def next_number(self, task: str) -> int | str:
         """How many runs of `task` this scope has seen before. From any thread."""
         try:
             return next(self._numbers[task])

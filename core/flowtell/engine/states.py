@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Self
 
-from flowtell.errors import RunTimedOut, UpstreamFailed
+from flowtell.errors import RunTimedOut, UpstreamFailed, WorkerDied
 
 
 class State(str):
@@ -54,6 +54,8 @@ def end_of(error: BaseException, colour: str = "sync") -> str:
         return "skipped"
     if isinstance(error, RunTimedOut):
         return "timed_out"
+    if isinstance(error, WorkerDied):
+        return "crashed"
     if isinstance(error, SystemExit):
         return "failed" if error.code else "completed"
     if isinstance(error, GeneratorExit) and colour in ("generator", "async_generator"):

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import threading
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flowtell.engine import drivers
 from flowtell.engine.futures import Future
+from flowtell.engine.task_runners import THREADS
 
 if TYPE_CHECKING:
+    from flowtell.engine.task_runners import Workers
     from flowtell.engine.task_runs import TaskRun
-
-RUNNER = "threads"
 
 
 def submit(run: TaskRun) -> Future[Any]:
     """Let `run` run on the threads of its scope."""
     future: Future[Any] = Future(run)
-    run.runner, run.outer.open[run.id] = RUNNER, run
+    runner = run.outer.runner
+    run.runner, run.outer.open[run.id] = THREADS if runner is None else runner.kind, run
     run.future = future
     _Countdown(run.upstream_futures, _Start(run, future, copy_context())).begin()
     return future
@@ -50,14 +51,14 @@ class _Start:
         workers = self._run.outer.workers()
         if not workers.has_room():
             self.tell_pending()
-        workers.submit(self._work, self._run.cancel)
+        workers.submit(partial(self._work, workers), self._run.cancel)
 
-    def _work(self) -> None:
+    def _work(self, workers: Workers) -> None:
         run, future = self._run, self._future
         if run.state != "pending":  # cancelled while it was queued
             return
         try:
-            result = self._context.run(drivers.run_to_end, run, run.work.colour)
+            result = self._context.run(workers.drive, run)
         except BaseException as error:  # noqa: BLE001  # whoever asks the future for its result gets it
             future.settle(None, error)
         else:

@@ -1,4 +1,8 @@
-"""Threads that submitted tasks run on: our own daemons, since the standard library's are joined at exit."""
+"""What submitted tasks run on, and the threads that drive them: our own daemons, as the standard library joins its at exit.
+
+A thread drives each run, whatever the runner: it waits, tells of attempts and calls the function. On threads it calls it
+itself; other runners have it called in another process, see `crossing`.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,39 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from flowtell.engine import drivers
+
+if TYPE_CHECKING:
+    from flowtell.engine.task_runs import TaskRun
 
 Job = Callable[[], None]
 
+THREADS = "threads"
 _DEFAULT_WORKERS = 32
 _IDLE_SECONDS = 10.0
+
+
+class TaskRunner(Protocol):
+    """Says where the submitted tasks of a flow run; a value, shared by all runs of the flow."""
+
+    @property
+    def kind(self) -> str:
+        """As the events of its task runs name it."""
+
+    def start(self) -> Workers:
+        """For one flow run, at its first submitted task; its end calls `close`. From any thread."""
 
 
 class ThreadPoolTaskRunner(NamedTuple):
     """Runs the submitted tasks of one flow run on up to `max_workers` threads, which start when they are needed."""
 
     max_workers: int = _DEFAULT_WORKERS
+
+    @property
+    def kind(self) -> str:
+        return THREADS
 
     def start(self) -> Workers:
         return Workers(self.max_workers)
@@ -50,6 +75,10 @@ class Workers:
                 self._changed.notify()
                 return
         cancel()
+
+    def drive(self, run: TaskRun) -> Any:
+        """Run it to its end, on one of these threads, and return its result."""
+        return drivers.run_to_end(run, run.work.colour)
 
     def close(self) -> None:
         with self._changed:

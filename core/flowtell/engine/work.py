@@ -76,6 +76,10 @@ class Work(Generic[P, R_co]):
         """Pickled as functions are, by its name: that is how it reaches another process."""
         return self.__qualname__
 
+    def options(self) -> dict[str, Any]:
+        """What it was made with beside the function, for a twin in another process."""
+        return dict(self._options)
+
     def _with(self, options: Mapping[str, Any]) -> Self:
         return type(self)(self.fn, {**self._options, **options})
 

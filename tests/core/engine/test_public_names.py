@@ -12,6 +12,7 @@ NAMES = {
     "RunInput",
     "Secret",
     "Settings",
+    "ProcessPoolTaskRunner",
     "ThreadPoolTaskRunner",
     "allow_failure",
     "apause_flow_run",

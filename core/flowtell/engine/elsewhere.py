@@ -1,0 +1,66 @@
+"""A task run whose body runs in another process: it calls this in place of its function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from flowtell.engine import drivers
+from flowtell.engine.crossing import Package, Reply, pack, seek_secrets, unpacked
+
+if TYPE_CHECKING:
+    from flowtell.engine.task_runs import TaskRun
+    from flowtell.events import TaskRunFinished
+
+Carry = Callable[["TaskRun", Package], Reply]
+"""Has a package's call made elsewhere and waits for the reply.
+
+Raises:
+    WorkerDied: the process that ran it has ended.
+"""
+
+
+class FarBody:
+    """One run's."""
+
+    def __init__(self, run: TaskRun, carry: Carry) -> None:
+        self._run, self._carry = run, carry
+        self._cpu_seconds = 0.0
+        self._peak_memory: int | None = None
+        self._finished = run.finished_event
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.taken(self._carry(self._run, pack(self._run, args, kwargs)))
+
+    def taken(self, reply: Reply) -> Any:
+        """Take down what the body has said and used; return its result, or raise what it raised."""
+        self._cpu_seconds += reply.cpu_seconds
+        self._peak_memory = max(self._peak_memory or 0, reply.peak_memory or 0) or None
+        seek_secrets(reply.secrets)
+        result = unpacked(reply)
+        if reply.said is not None:
+            self._hear(reply)
+        return result
+
+    def _hear(self, reply: Reply) -> None:
+        run, said = self._run, reply.said
+        assert said is not None
+        if said.reads:
+            run.reads = [*(run.reads or ()), *said.reads]
+        if said.received:
+            run.received = {**said.received, **(run.received or {})}
+        run.received_unfollowed = tuple(dict.fromkeys((*run.received_unfollowed, *said.received_unfollowed)))
+        if said.metadata or said.facts or said.made_too:
+            run.open_lineage().hear(said)
+
+    def finished(self, **fields: Any) -> TaskRunFinished:
+        """The event of the end, with what the body's process has used in place of this one."""
+        return self._finished(**{**fields, "cpu_seconds": self._cpu_seconds, "peak_memory": self._peak_memory})
+
+
+def drive(run: TaskRun, carry: Carry) -> Any:
+    """Run it to its end with its body elsewhere. Whatever its colour, here it is a call that is waited for."""
+    body = FarBody(run, carry)
+    run.function, run.is_elsewhere = body, True
+    run.finished_event = body.finished
+    return drivers.call(run)
