@@ -399,6 +399,27 @@ class StoreLed(RoleTaken):
         FlowtellError.__init__(self, f"Another server leads on this store{where}. Stop it first, and those that stand by.")
 
 
+class NothingKnown(FlowtellError):
+    """Nothing is known of what somebody asks about."""
+
+    code = "FT1417"
+
+    def __init__(self, wanted: str, suggestion: str = "") -> None:
+        self.wanted, self.suggestion = wanted, suggestion
+        hint = f" Did you mean '{suggestion}'?" if suggestion else " See 'flowtell runs'."
+        super().__init__(f"The log has no flow, deployment or run '{wanted}'.{hint}")
+
+
+class BadMoment(FlowtellError):
+    """A moment that nobody can read."""
+
+    code = "FT2500"
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(f"'{text}' is no moment: say 2026-11-20, 2026-11-20T08:00 or, for seven days ago, 7d.")
+
+
 class StoreNotEmpty(FlowtellError):
     """Something was to be put into a store that holds something already."""
 

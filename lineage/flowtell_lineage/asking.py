@@ -15,10 +15,10 @@ from flowtell.cli import cells
 from flowtell.cli.options import Json
 from flowtell.cli.progress import progress_bar
 from flowtell.cli.session import Session, open_session
+from flowtell.moments import moment
 from flowtell_lineage import questions, signs
 from flowtell_lineage.contract import breaches, read_contract
 from flowtell_lineage.errors import WholeLogOnly
-from flowtell_lineage.moments import moment
 from flowtell_lineage.picture import mermaid, svg
 from flowtell_lineage.questions import Difference, Explanation, Related
 from flowtell_lineage.reading import View, surroundings, whole_graph

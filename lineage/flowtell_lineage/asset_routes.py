@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from flowtell.errors import UnknownKey
 from flowtell.events import Event
+from flowtell.moments import moment
 from flowtell.plugin import BasePlugin, Context
 from flowtell_lineage import questions, reading
-from flowtell_lineage.moments import moment
 from flowtell_lineage.questions import Related
 from flowtell_lineage.reading import Read, View, get_asset
 from flowtell_lineage.requests import LARGEST_PAGE, Asked, BadQuery, Endpoint, Routes

@@ -22,16 +22,6 @@ class AssetNotFound(LineageError):
         super().__init__(f"Asset '{wanted}' not found: no run has named it. {hint}")
 
 
-class BadMoment(LineageError):
-    """A moment that nobody can read."""
-
-    code = "FT2500"
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        super().__init__(f"'{text}' is no moment: write 2026-11-20, 2026-11-20T08:00, or 7d for seven days ago")
-
-
 class BadContract(LineageError):
     """A contract file that cannot be used."""
 

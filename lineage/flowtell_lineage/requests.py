@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from flowtell.errors import FlowtellError, JournalUnwritable
-from flowtell_lineage.errors import AssetNotFound, BadMoment
+from flowtell.errors import BadMoment, FlowtellError, JournalUnwritable
+from flowtell_lineage.errors import AssetNotFound
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -46,6 +46,10 @@ def test_settings(reader, root):
     reader.follow(root / "docs" / "settings.md")
 
 
+def test_why(reader, root):
+    reader.follow(root / "docs" / "why.md")
+
+
 def test_transactions(reader, root):
     reader.follow(root / "docs" / "transactions.md")
 

@@ -13,11 +13,12 @@ import pytest
 
 from flowtell.bus import emit, renew
 from flowtell.cli import main
+from flowtell.errors import BadMoment
 from flowtell.events import AssetDeclared, AssetMaterialized, Column, ColumnSource, UpstreamAsset
 from flowtell.ids import new_id
+from flowtell.moments import moment
 from flowtell_lineage import asking
-from flowtell_lineage.errors import AssetNotFound, BadContract, BadMoment
-from flowtell_lineage.moments import moment
+from flowtell_lineage.errors import AssetNotFound, BadContract
 
 RAW, CLEAN, REPORT = "s3://lake/raw", "s3://lake/clean", "s3://lake/report"
 AT = 1_767_225_600_000_000

@@ -38,6 +38,7 @@ OWN: Final = (
     Command("runs", "flowtell.cli.runs:app", _LOOK),
     Command("limits", "flowtell.cli.limits:app", _LOOK),
     Command("deployments", "flowtell.cli.deployments:app", _LOOK),
+    Command("why", "flowtell.cli.why:app", _LOOK),
     Command("logs", "flowtell.cli.logs:app", _LOOK),
     Command("events", "flowtell.cli.events:app", _LOOK),
     Command("doctor", "flowtell.cli.doctor:app", _CARE),

@@ -12,8 +12,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from flowtell.errors import BodyRefused, FlowtellError, RunNotFound
+from flowtell.errors import BadMoment, BodyRefused, FlowtellError, NothingKnown, RunNotFound
 from flowtell.events import END_STATES
+from flowtell.moments import moment
+from flowtell.runner import system_clock
 from flowtell.server.service import Service
 from flowtell.store import reading
 from flowtell.store.store import Store
@@ -39,6 +41,7 @@ def routes(service: Service) -> list[Route]:
         ("/api/runs/{id}", api.run),
         ("/api/runs/{id}/tasks", api.tasks),
         ("/api/runs/{id}/logs", api.logs),
+        ("/api/why/{subject:path}", api.why),
         ("/api/flows", api.flows),
         ("/api/plugins", api.plugins),
         ("/api/sources", api.sources),
@@ -55,7 +58,9 @@ def _answering(endpoint: Endpoint) -> Endpoint:
             return await endpoint(request)
         except BadRequest as error:
             return _problem(400, str(error), "")
-        except RunNotFound as error:
+        except BadMoment as error:
+            return _problem(400, str(error), error.code)
+        except (RunNotFound, NothingKnown) as error:
             return _problem(404, str(error), error.code)
         except BodyRefused as error:
             return _problem(error.status, str(error), error.code)
@@ -102,6 +107,15 @@ class Api:
 
     async def sources(self, request: Request) -> Response:
         return _json({"sources": self._service.sources()})
+
+    async def why(self, request: Request) -> Response:
+        """Of a flow, of FLOW/DEPLOYMENT, or of a run by whatever begins its id."""
+        from flowtell.why import why
+
+        query, now = request.query_params, system_clock()
+        at = moment(query["at"], now) if query.get("at") else now
+        wanted, environment = request.path_params["subject"], query.get("environment", "")
+        return _json(await asyncio.to_thread(lambda: why(self._store.read, wanted, at, environment=environment)))
 
     async def runs(self, request: Request) -> Response:
         query = request.query_params

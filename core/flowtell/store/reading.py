@@ -355,6 +355,17 @@ def list_task_runs(read: Read, run: str, limit: int = 1000, offset: int = 0) -> 
     return sorted(found, key=lambda task: (task.started is None, task.started))
 
 
+def find_task_runs(
+    read: Read, run: str, *conditions: ColumnElement[bool], order: ColumnElement[Any] = task_runs.c.id, limit: int = 100
+) -> list[TaskRun]:
+    """Up to `limit` task runs that a run made and for which the conditions on `task_runs` hold, in that order.
+
+    All that the run made are looked at.
+    """
+    wanted = select(*_columns(task_runs, TaskRun)).where(task_runs.c.run == run, *conditions).order_by(order).limit(limit)
+    return [_record(TaskRun, row) for row in read(wanted)]
+
+
 def count_task_runs(read: Read, ids: Sequence[str]) -> dict[str, TaskRunCount]:
     """How many task runs each of these runs has; a run that has none is there too."""
     if not ids:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from flowtell.errors import FlowtellError
+from flowtell.errors import BadMoment, FlowtellError
 from flowtell.rules import seconds
-from flowtell_lineage.errors import BadMoment
 
 
 def moment(text: str, now: int) -> int:

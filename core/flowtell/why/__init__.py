@@ -1,0 +1,106 @@
+"""Why a run is late, slow or failed: from the log alone, as a chain of facts with evidence. Never a guess.
+
+Everything is read when somebody asks; nothing is done before.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from sqlalchemy import select
+
+from flowtell.errors import NothingKnown, RunNotFound
+from flowtell.store.reading import Read, Run
+from flowtell.store.tables import flows, runs
+from flowtell.why.answer import CAUSES, Change, Expected, Fact, Why
+from flowtell.why.causes import Chain
+from flowtell.why.facts import Facts
+from flowtell.why.history import changes, expected, made_by
+
+
+def why_run(read: Read, run: str, at: int, *, subject: str = "") -> Why:
+    """Why the run stands as it did at the moment `at`, in µs.
+
+    Args:
+        read: runs one SELECT, such as the `read` of an open store or of a plugin's context.
+        run: its id, or what begins it, as every command takes it.
+
+    Raises:
+        RunNotFound: the log has it not, or not any more.
+    """
+    return _answer(Facts(read, at), run, subject)
+
+
+def why_flow(read: Read, flow: str, at: int, *, deployment: str = "", environment: str = "") -> Why:
+    """Why the flow's run that matters most stands as it does: one that is due and has not begun, else the latest.
+
+    Raises:
+        NothingKnown: the log has no run of it.
+    """
+    facts = Facts(read, at)
+    found = facts.latest(flow, deployment, environment)
+    name = f"{flow}/{deployment}" if deployment else flow
+    if not found:
+        raise NothingKnown(name)
+    return _answer(facts, min(found, key=lambda run: _rank(run, at)).id, f"{'deployment' if deployment else 'flow'} {name}")
+
+
+def why(read: Read, wanted: str, at: int, *, environment: str = "") -> Why:
+    """`why_flow` for a flow's name, or a deployment as FLOW/NAME; else `why_run`.
+
+    Raises:
+        NothingKnown: it is neither.
+    """
+    flow, _, deployment = wanted.partition("/")
+    for name, part in ((wanted, ""), (flow, deployment)):
+        if name and read(select(runs.c.id).where(runs.c.flow == name).limit(1)):
+            return why_flow(read, name, at, deployment=part, environment=environment)
+    try:
+        return why_run(read, wanted, at)
+    except RunNotFound as error:
+        if error.found:
+            raise
+        names = [row.flow for row in read(select(flows.c.flow).distinct().limit(10_000))]
+        raise NothingKnown(wanted, next(iter(get_close_matches(wanted, names, n=1)), "")) from None
+
+
+def _rank(run: Run, at: int) -> tuple[int, int]:
+    """What is overdue first, the longest; then what is open; then what ended last; what is yet to come last."""
+    if run.ended is None and run.started is None:
+        due = run.due if run.due is not None else run.changed
+        return (0, due) if due <= at else (3, due)
+    if run.ended is None:
+        return 1, -(run.started or 0)
+    return 2, -run.ended
+
+
+def _answer(facts: Facts, run: str, subject: str) -> Why:
+    here = facts.run(run)
+    found, chain = here.run, Chain(facts)
+    links = chain.of(found.id)
+    before = facts.before(found)
+    good = before[0] if before else None
+    missing = chain.missing if good is not None else [*chain.missing, "a run before it that ended well, to compare with"]
+    if not here.whole:
+        missing.append("its latest events: it has more than are looked at")
+    made = made_by(facts, good.id) - made_by(facts, found.id) if good is not None else set()
+    return Why(
+        subject=subject or f"run {found.id}",
+        at=facts.at,
+        flow=found.flow,
+        run=found.id,
+        deployment=found.deployment,
+        environment=found.environment,
+        state=found.state,
+        due=found.due,
+        started=found.started,
+        chain=links,
+        missing=tuple(missing),
+        expected=expected(facts, found),
+        compared=good.id if good is not None else "",
+        changed=tuple(changes(facts, here, good)) if good is not None else (),
+        assets=tuple(sorted(made)) if found.state not in ("completed", "cached") else (),
+    )
+
+
+__all__ = ["CAUSES", "Change", "Expected", "Fact", "Why", "why", "why_flow", "why_run"]
