@@ -25,7 +25,7 @@ INSTALL = PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-all test-prefect prefect-environment test-lineage lineage-environments check bench schemas docs pictures constraints build clean
+.PHONY: help install demo test test-slow test-all test-prefect parity prefect-environment test-lineage lineage-environments check bench schemas docs pictures constraints build clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
@@ -44,8 +44,13 @@ test-slow: install  ## the slow tests alone; none yet is no failure
 test-all: install  ## all tests
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
-test-prefect: install prefect-environment  ## the Prefect bridge against a real Prefect server
-	PREFECT_ENVIRONMENT="$(PREFECT_ENVIRONMENT)" $(BIN)/python -m pytest tests/sources/prefect $(ARGS)
+test-prefect: install prefect-environment  ## the bridge against a real Prefect server; ordinary scripts under both
+	PREFECT_ENVIRONMENT="$(PREFECT_ENVIRONMENT)" $(BIN)/python -m pytest tests/sources/prefect tests/parity $(ARGS)
+
+parity: install prefect-environment  ## ask Prefect for its names and keywords anew, and write the page
+	$(PREFECT_ENVIRONMENT)/bin/python docs/parity/prefect_signatures.py > docs/parity/prefect.json.new
+	mv docs/parity/prefect.json.new docs/parity/prefect.json
+	$(BIN)/python docs/parity_reference.py
 
 # Of its own and outside the checkout: Prefect's dependencies are not ours. With SQLAlchemy 2.1 Prefect 3.8.8 starts and
 # schedules nothing; with a later FastAPI it does not start. For another one name both:
@@ -93,6 +98,7 @@ docs: schemas  ## write the pages that are generated
 	$(BIN)/python docs/setting_reference.py
 	$(BIN)/python docs/command_reference.py
 	$(BIN)/python docs/plugin_reference.py
+	$(BIN)/python docs/parity_reference.py
 	$(BIN)/python docs/timelines.py
 
 pictures: install  ## take the pictures of the README and of the docs; needs Debian's chromium

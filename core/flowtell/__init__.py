@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowtell.engine.concurrency import concurrency
     from flowtell.engine.context import bind
     from flowtell.engine.current import current_run
+    from flowtell.engine.flows import Flow
     from flowtell.engine.logs import get_run_logger
     from flowtell.engine.marks import allow_failure, unmapped
     from flowtell.engine.named_settings import Secret, Settings
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from flowtell.engine.serving import serve
     from flowtell.engine.spans import trace_environment
     from flowtell.engine.statements import emit_event, measure
+    from flowtell.engine.states import State
     from flowtell.engine.task_runners import ThreadPoolTaskRunner
+    from flowtell.engine.tasks import Task
     from flowtell.rules import absent, blind, budget, deadline, failed, late, measured, stale, too_long
     from flowtell.schedules import cron, every
 
@@ -32,10 +35,13 @@ __version__ = VERSION
 
 _LATER = {
     "Asset": "engine.assets",
+    "Flow": "engine.flows",
     "ProcessPoolTaskRunner": "engine.processes",
     "RunInput": "engine.run_input",
     "Secret": "engine.named_settings",
     "Settings": "engine.named_settings",
+    "State": "engine.states",
+    "Task": "engine.tasks",
     "ThreadPoolTaskRunner": "engine.task_runners",
     "absent": "rules",
     "allow_failure": "engine.marks",
@@ -81,10 +87,13 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Asset",
+    "Flow",
     "ProcessPoolTaskRunner",
     "RunInput",
     "Secret",
     "Settings",
+    "State",
+    "Task",
     "ThreadPoolTaskRunner",
     "__version__",
     "absent",

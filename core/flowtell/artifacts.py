@@ -66,6 +66,14 @@ def update_progress_artifact(artifact_id: str, progress: float, description: str
     return _create("progress", progress, key, description, of=artifact_id)
 
 
+acreate_table_artifact = create_table_artifact
+acreate_markdown_artifact = create_markdown_artifact
+acreate_link_artifact = create_link_artifact
+acreate_progress_artifact = create_progress_artifact
+aupdate_progress_artifact = update_progress_artifact
+"""For `await`: nothing here waits, so the same functions do, and their id can be awaited."""
+
+
 def _create(kind: str, data: Any, key: str | None, description: str | None, *, of: str = "") -> ArtifactId:
     now = time_ns() // 1000
     identifier = new_id(now)
@@ -134,6 +142,11 @@ def _warn(run: Run, artifact: ArtifactId, problem: str) -> None:
 
 __all__ = [
     "ArtifactId",
+    "acreate_link_artifact",
+    "acreate_markdown_artifact",
+    "acreate_progress_artifact",
+    "acreate_table_artifact",
+    "aupdate_progress_artifact",
     "create_link_artifact",
     "create_markdown_artifact",
     "create_progress_artifact",

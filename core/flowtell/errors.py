@@ -229,6 +229,16 @@ class RunCancelled(FlowtellError):
         super().__init__(f"{kind.capitalize()} run '{name}' was cancelled: the flow run around it had ended.")
 
 
+class FailedRun(FlowtellError):
+    """A flow returned a state of `flowtell.states` that is no good end, without an exception."""
+
+    code = "FT1311"
+
+    def __init__(self, state: str, message: str = "") -> None:
+        self.state = state
+        super().__init__(message or f"The flow returned that it has {state}.")
+
+
 class ThreadAbandoned(FlowtellError):
     """A function in a thread did not return within its time, and Python has no way to stop it."""
 

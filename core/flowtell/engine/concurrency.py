@@ -9,6 +9,7 @@ from typing import Self
 
 from flowtell.engine import context, limiting
 from flowtell.engine.admission import Claim
+from flowtell.errors import BadLimit
 from flowtell.ids import new_id
 
 
@@ -21,22 +22,28 @@ class concurrency:  # noqa: N801  # read as a word, as in `with concurrency("dat
         names: one name or several, taken at once or not at all.
         occupy: how many places of each.
         timeout_seconds: how long to wait; None for as long as it takes.
+        strict: whether a name without a limit is refused.
 
     Raises:
         TimeoutError: no place was free in time.
         LimitDeadlock: none ever would be, as the holders wait for what is held around this block.
-        BadLimit: more places are asked for than there are.
+        BadLimit: more places are asked for than there are, or, where `strict`, no limit is stated under a name.
     """
 
-    def __init__(self, names: str | Sequence[str], occupy: int = 1, timeout_seconds: float | None = None) -> None:
+    def __init__(
+        self, names: str | Sequence[str], occupy: int = 1, timeout_seconds: float | None = None, *, strict: bool = False
+    ) -> None:
         if occupy < 1:
             raise ValueError(f"occupy is a whole number from 1 on, not {occupy!r}")
         self._names = (names,) if isinstance(names, str) else tuple(names)
-        self._occupy, self._timeout = occupy, timeout_seconds
+        self._occupy, self._timeout, self._strict = occupy, timeout_seconds, strict
         self._claim: Claim | None = None
 
     def _asking(self) -> Claim | None:
         stated = limiting.stated_limits()
+        missing = [name for name in self._names if name not in stated] if self._strict else []
+        if missing:
+            raise BadLimit(missing[0], "none is stated under this name; state one by 'flowtell limits set'")
         limits: dict[str, int | None] = {name: None for name in self._names if name in stated}
         if not limits:
             return None

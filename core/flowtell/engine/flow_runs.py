@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from _weakref import ref  # what weakref.ref is, without loading weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from time import process_time_ns, time_ns
@@ -14,6 +15,7 @@ from flowtell.engine import context
 from flowtell.engine.provenance import ATOMS, Origins
 from flowtell.engine.runs import Run
 from flowtell.engine.scope import BACKFILL, OUTSIDE, Scope
+from flowtell.engine.states import State
 from flowtell.errors import ParameterError
 from flowtell.events import FlowRunFinished, FlowRunPending, FlowRunRetrying, FlowRunStarted, FlowRunWaiting
 from flowtell.ids import new_id
@@ -50,7 +52,13 @@ class FlowRun(Run):
     """What it was told at its pauses, once it had one."""
 
     def __init__(
-        self, flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], assignment: Assignment | None = None
+        self,
+        flow: Flow[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        assignment: Assignment | None = None,
+        *,
+        wait_for: Any = None,
     ) -> None:
         outer = context.current.get()
         self.id, self._process = new_id() if assignment is None else assignment.run, context.process
@@ -62,10 +70,11 @@ class FlowRun(Run):
         if outer is not None and outer.kind == "task":
             self.parent_task_run, self.caller = outer.id, outer
         self.scope = self._own_scope(is_called=assignment is None)
+        self.scope.owner = ref(self)
         self.cause = self.outer.cause
         if assignment is not None:
             self._take(assignment)
-        self.inputs = self._look_at_inputs()
+        self.inputs = self._look_at_inputs(wait_for)
         self.awaited = () if self.inputs is None else self.inputs.futures
         self._look_at_limits()
 
@@ -117,12 +126,12 @@ class FlowRun(Run):
         self.retrying_event = partial(FlowRunRetrying, deployment=self.deployment, due=self.due)
         self.finished_event = partial(FlowRunFinished, deployment=self.deployment, due=self.due)
 
-    def _look_at_inputs(self) -> Inputs | None:
-        if ATOMS.issuperset(map(type, self.args)) and ATOMS.issuperset(map(type, self.kwargs.values())):
+    def _look_at_inputs(self, wait_for: Any) -> Inputs | None:
+        if not wait_for and ATOMS.issuperset(map(type, self.args)) and ATOMS.issuperset(map(type, self.kwargs.values())):
             return None
         from flowtell.engine.inputs import Inputs
 
-        return Inputs(self.work, self.args, self.kwargs, origins=self.scope.origins)
+        return Inputs(self.work, self.args, self.kwargs, wait_for=wait_for, origins=self.scope.origins)
 
     def cpu_ns(self, now: int) -> int:
         return process_time_ns()
@@ -148,6 +157,15 @@ class FlowRun(Run):
         finally:
             if self.admission is not None and self._process is context.process:
                 self.admission.leave()
+
+    def complete(self, result: Any) -> Any:
+        """A function that returns a state ends its run so: see `flowtell.states`."""
+        if type(result) is not State:
+            return super().complete(result)
+        self.end(str(result), result.error, result.value)
+        if result.error is not None:
+            raise result.error
+        return result.value
 
     @property
     def unfinished(self) -> Iterable[Future[Any]]:

@@ -39,7 +39,18 @@ class Flow(Work[P, R_co]):
         return Parameters(self.name, self.fn, check=self._options.get("validate_parameters", True))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        if kwargs and ("return_state" in kwargs or "wait_for" in kwargs):
+            return self._call_as_asked(args, kwargs)  # type: ignore[no-any-return]
         return self._drive(FlowRun(self, args, kwargs))  # type: ignore[no-any-return]
+
+    def _call_as_asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        returns_state, wait_for = kwargs.pop("return_state", False), kwargs.pop("wait_for", None)
+        run = FlowRun(self, args, kwargs, wait_for=wait_for)
+        if not returns_state:
+            return self._drive(run)
+        from flowtell.engine.return_state import run_for_state
+
+        return run_for_state(run)
 
     def with_options(self, **options: Unpack[FlowOptions]) -> Self:
         """The same flow with other options; what is not named stays."""

@@ -42,8 +42,8 @@ class Future(Generic[T]):
 
     @property
     def state(self) -> State:
-        """How the task run stands."""
-        return State(self.run.state, self.exception)
+        """How the task run stands; once it has ended, with its result."""
+        return State(self.run.state, self.exception, self._value)
 
     def done(self) -> bool:
         return self._ended.is_set()
@@ -86,11 +86,15 @@ class Future(Generic[T]):
         import asyncio
 
         loop, reached = asyncio.get_running_loop(), asyncio.Event()
-        self.add_done_callback(lambda: _wake(loop, reached))
+        self.when_done(lambda: _wake(loop, reached))
         await reached.wait()
 
-    def add_done_callback(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when the run has ended, on the thread that ends it; now, if it has."""
+    def add_done_callback(self, fn: Callable[[Future[T]], Any]) -> None:
+        """Call `fn` with the future when the run has ended, on the thread that ends it; now, if it has."""
+        self.when_done(lambda: fn(self))
+
+    def when_done(self, callback: Callable[[], Any]) -> None:
+        """As `add_done_callback`, without the future."""
         with self._lock:
             if not self._ended.is_set():
                 self._callbacks.append(callback)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 import sys
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import contextmanager
 from threading import RLock
 from typing import Any
 
@@ -31,6 +33,44 @@ def release_prints() -> None:
         _users -= 1
         if _users == 0 and builtins.print is _print:
             builtins.print = _plain
+
+
+@contextmanager
+def _captured() -> Iterator[None]:
+    capture_prints()
+    try:
+        yield
+    finally:
+        release_prints()
+
+
+def recording_prints(function: Callable[..., Any], colour: str) -> Callable[..., Any]:
+    """`function`, with prints captured while it runs: for a task that asks for it in a flow that does not, or in none."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with _captured():
+            return function(*args, **kwargs)
+
+    async def call_async(*args: Any, **kwargs: Any) -> Any:
+        with _captured():
+            return await function(*args, **kwargs)
+
+    def iterate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        with _captured():
+            return (yield from function(*args, **kwargs))
+
+    async def iterate_async(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        with _captured():
+            async for value in function(*args, **kwargs):
+                yield value
+
+    calls: dict[str, Callable[..., Any]] = {
+        "sync": call,
+        "async": call_async,
+        "generator": iterate,
+        "async_generator": iterate_async,
+    }
+    return calls[colour]
 
 
 def _print(*values: Any, sep: str | None = " ", end: str | None = "\n", file: Any = None, flush: bool = False) -> None:

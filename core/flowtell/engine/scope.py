@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 from flowtell.engine.provenance import Origins
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowtell.engine.flow_runs import FlowRun
     from flowtell.engine.runs import Run
     from flowtell.engine.task_runners import TaskRunner, Workers
 
@@ -26,8 +29,8 @@ class Scope:
     """The surroundings of a task run: one flow run, or none."""
 
     __slots__ = (
-        "_numbers", "_workers", "cause", "deployment", "due", "flow", "open", "origins", "parameters", "root_run", "run",
-        "runner", "sampled", "trace",
+        "_numbers", "_workers", "cause", "deployment", "due", "flow", "open", "origins", "owner", "parameters", "root_run",
+        "run", "runner", "sampled", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +57,8 @@ class Scope:
         """Shared by all flow runs of one root, so that data is followed into a subflow and out again."""
         self.open: dict[str, Run] = {}
         """Runs inside this one that have not ended."""
+        self.owner: Callable[[], FlowRun | None] | None = None
+        """The flow run, while there is one: held weakly, as it holds its scope."""
         self.parameters: Mapping[str, Any] = _NONE
         """Of the flow run, once they have been checked."""
         self.runner = runner
@@ -66,6 +71,10 @@ class Scope:
             return next(self._numbers[task])
         except KeyError:
             return next(self._numbers.setdefault(task, count()))
+
+    def count_anew(self) -> None:
+        """The next run of each task is the first again: for a test, to which what came before is nothing."""
+        self._numbers = {}
 
     def workers(self) -> Workers:
         """The threads of this scope, started at the first `submit`, and anew in a forked child, which has none."""

@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 import sys
-from typing import Self
+from typing import Any, Self
 
 from flowtell.errors import RunTimedOut, UpstreamFailed, WorkerDied
 
 
 class State(str):
-    """A state by its name on the wire, such as `completed`; with the exception that led to it, where one did."""
+    """A state by its name on the wire, such as `completed`; with what led to it: a result, an exception, or a word."""
 
-    __slots__ = ("error",)
+    __slots__ = ("_said", "error", "value")
 
-    def __new__(cls, name: str, error: BaseException | None = None) -> Self:
+    def __new__(cls, name: str, error: BaseException | None = None, value: Any = None, message: str = "") -> Self:
         state = super().__new__(cls, name)
-        state.error = error
+        state.error, state.value, state._said = error, value, message
         return state
 
     error: BaseException | None
+    value: Any
+    """What the run returned, where it ended well."""
+    _said: str
+
+    @property
+    def name(self) -> str:
+        """As Prefect writes it, such as `Completed` or `TimedOut`."""
+        return "".join(word.capitalize() for word in self.split("_"))
 
     @property
     def message(self) -> str:
-        """What went wrong, in one line; empty where nothing did."""
-        return f"{type(self.error).__name__}: {self.error}" if self.error is not None else ""
+        """What went wrong, in one line; empty where nothing did and nothing was said."""
+        return self._said or (f"{type(self.error).__name__}: {self.error}" if self.error is not None else "")
+
+    def result(self, raise_on_failure: bool = True) -> Any:
+        """What the run returned.
+
+        Raises:
+            Exception: the very object that the run raised, unless `raise_on_failure` is off: then it is returned.
+        """
+        if self.error is not None and raise_on_failure:
+            raise self.error
+        return self.value if self.error is None else self.error
+
+    async def aresult(self, raise_on_failure: bool = True) -> Any:
+        """As `result`, to be awaited."""
+        return self.result(raise_on_failure)
 
     def is_completed(self) -> bool:
         return self in ("completed", "cached")
@@ -31,8 +53,29 @@ class State(str):
     def is_failed(self) -> bool:
         return self in ("failed", "timed_out")
 
+    def is_cancelled(self) -> bool:
+        return self == "cancelled"
+
+    def is_cancelling(self) -> bool:
+        return self == "cancelling"
+
+    def is_crashed(self) -> bool:
+        return self == "crashed"
+
+    def is_paused(self) -> bool:
+        return self == "paused"
+
+    def is_pending(self) -> bool:
+        return self in ("pending", "waiting")
+
+    def is_running(self) -> bool:
+        return self in ("running", "retrying")
+
+    def is_scheduled(self) -> bool:
+        return self in ("scheduled", "late")
+
     def is_final(self) -> bool:
-        return self not in ("pending", "running", "retrying", "paused")
+        return self not in ("scheduled", "late", "pending", "waiting", "running", "retrying", "paused", "cancelling")
 
 
 class Expired(BaseException):

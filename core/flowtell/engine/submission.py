@@ -77,7 +77,7 @@ class _Countdown:
         if any(not future.done() for future in self._futures):
             self._start.tell_pending()
         for future in self._futures:
-            future.add_done_callback(self._one_less)
+            future.when_done(self._one_less)
         self._one_less()
 
     def _one_less(self) -> None:

@@ -115,15 +115,20 @@ class TaskRun(Run):
     def _open(self, now: int) -> None:
         if self.inputs is not None:
             self.args, self.kwargs = self.inputs.resolved()
-        if self.work.run_name is not None:
-            self._name = self._chosen_name()
+        if self.work.readies_itself:
+            self._ready()
         if self.inputs is not None or self.work.touches_assets or self.written is not None:
             self.open_lineage()
 
-    def _chosen_name(self) -> str:
-        from flowtell.engine.run_names import run_name
+    def _ready(self) -> None:
+        if self.work.run_name is not None:
+            from flowtell.engine.run_names import run_name
 
-        return run_name(self.work, self.args, self.kwargs)
+            self._name = run_name(self.work, self.args, self.kwargs)
+        if self.work.log_prints:
+            from flowtell.engine.prints import recording_prints
+
+            self.function = recording_prints(self.function, self.work.colour)
 
     def open_lineage(self) -> Lineage:
         """Its lineage, whose inputs are looked at when it is first asked for."""

@@ -64,8 +64,18 @@ class Task(Work[P, R_co]):
         return code_fingerprint(self.fn)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        wait_for = kwargs.pop("wait_for", None) if kwargs else None
-        return self._drive(self.new_run(self, args, kwargs, wait_for))  # type: ignore[no-any-return]
+        if kwargs and ("return_state" in kwargs or "wait_for" in kwargs):
+            return self._call_as_asked(args, kwargs)  # type: ignore[no-any-return]
+        return self._drive(self.new_run(self, args, kwargs, None))  # type: ignore[no-any-return]
+
+    def _call_as_asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        returns_state, wait_for = kwargs.pop("return_state", False), kwargs.pop("wait_for", None)
+        run = self.new_run(self, args, kwargs, wait_for)
+        if not returns_state:
+            return self._drive(run)
+        from flowtell.engine.return_state import run_for_state
+
+        return run_for_state(run)
 
     @overload
     def submit(self: Task[P2, Coroutine[Any, Any, T]], *args: P2.args, **kwargs: P2.kwargs) -> Future[T]: ...
@@ -75,35 +85,35 @@ class Task(Work[P, R_co]):
         """Run on another thread, once all futures among the arguments and in `wait_for` have ended.
 
         If one of those failed, the task is not run: its state is `skipped` and its result `UpstreamFailed`, unless the
-        future is wrapped in `allow_failure`.
+        future is wrapped in `allow_failure`. With `return_state=True` it is waited for, and its state returned.
         """
         from flowtell.engine.submission import submit
 
-        wait_for = kwargs.pop("wait_for", None)
-        return submit(self.new_run(self, args, kwargs, wait_for))
+        wait_for, returns_state = kwargs.pop("wait_for", None), kwargs.pop("return_state", False)
+        future = submit(self.new_run(self, args, kwargs, wait_for))
+        return future.wait().state if returns_state else future  # type: ignore[return-value]
 
     def map(self, *args: Any, **kwargs: Any) -> FutureList[Any]:
         """Submit once for each element of the arguments that can be iterated; `unmapped`, text and scalars go to all.
+
+        With `return_state=True` all are waited for, and a list of their states is returned.
 
         Raises:
             ValueError: there is nothing to map over, or the lengths differ.
         """
         from flowtell.engine.mapping import submit_each
 
-        wait_for = kwargs.pop("wait_for", None)
-        return submit_each(self, args, kwargs, wait_for)
+        wait_for, returns_state = kwargs.pop("wait_for", None), kwargs.pop("return_state", False)
+        futures = submit_each(self, args, kwargs, wait_for)
+        return [one.state for one in futures.wait()] if returns_state else futures  # type: ignore[return-value]
 
     def on_commit(self, hook: Callable[..., Any]) -> Callable[..., Any]:
         """A decorator: called with the transaction around a run when that ends well."""
-        return self._hang("on_commit", "commit", hook)
+        return self._hang("on_commit", hook)
 
     def on_rollback(self, hook: Callable[..., Any]) -> Callable[..., Any]:
         """A decorator: called with the transaction in which a run completed when that is rolled back."""
-        return self._hang("on_rollback", "rollback", hook)
-
-    def _hang(self, option: str, moment: str, hook: Callable[..., Any]) -> Callable[..., Any]:
-        self.hooks[moment] = self._options[option] = (*self.hooks.get(moment, ()), hook)
-        return hook
+        return self._hang("on_rollback", hook)
 
     def with_options(self, **options: Unpack[MaterializeOptions]) -> Self:
         """The same task with other options, `assets` among them; what is not named stays."""

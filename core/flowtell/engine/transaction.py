@@ -33,13 +33,17 @@ LOGGER: Final = "flowtell.transactions"
 class Transaction:
     """One block, or one task run's part in it. Hooks get the part, which knows what the blocks around it know."""
 
+    key: str
+    state: State_
+    children: list[Transaction]
+
     def __init__(self, key: str = "", parent: Transaction | None = None, record: Record | None = None) -> None:
         self.key, self.parent, self.record = key, parent, record
         self.number = 0 if record is None else record.next_number()
-        self.children: list[Transaction] = []
+        self.children = []
         self.parts: dict[str, Transaction] = {}
         """By task run, those that have begun and not ended."""
-        self.state: State_ = "active"
+        self.state = "active"
         self.begun = ""
         """Of a block, the id of the event that says so."""
         self.task = ""
@@ -77,6 +81,10 @@ class Transaction:
 
     def is_active(self) -> bool:
         return self.state == "active"
+
+    def is_staged(self) -> bool:
+        """Whether all in it has ended well, and it waits for the block around it."""
+        return self.state == "staged"
 
     # --- both ends, of a tree
 

@@ -48,6 +48,8 @@ class Work(Generic[P, R_co]):
         self.timeout_seconds = float(options["timeout_seconds"]) if given("timeout_seconds") else None
         self.log_prints: bool | None = given("log_prints")
         self.run_name: str | Callable[..., str] | None = given(f"{self.kind}_run_name")
+        self.readies_itself = self.run_name is not None or bool(self.log_prints)
+        """Whether a run has to do something before its function is called: one look for it all."""
         self.hooks = {state: tuple(options[name]) for name, state in _HOOKS.items() if given(name)}
         self.colour = drivers.colour_of(fn)
         self._argument_names: dict[int, list[str]] = {}
@@ -79,6 +81,33 @@ class Work(Generic[P, R_co]):
     def options(self) -> dict[str, Any]:
         """What it was made with beside the function, for a twin in another process."""
         return dict(self._options)
+
+    # --- hooks, as decorators
+
+    def on_running(self, hook: Callable[..., Any]) -> Callable[..., Any]:
+        """A decorator: called with the flow or task, the run and its state when an attempt begins."""
+        return self._hang("on_running", hook)
+
+    def on_completion(self, hook: Callable[..., Any]) -> Callable[..., Any]:
+        """A decorator: as `on_running`, when a run has ended well."""
+        return self._hang("on_completion", hook)
+
+    def on_failure(self, hook: Callable[..., Any]) -> Callable[..., Any]:
+        """A decorator: as `on_running`, when a run has failed or timed out."""
+        return self._hang("on_failure", hook)
+
+    def on_cancellation(self, hook: Callable[..., Any]) -> Callable[..., Any]:
+        """A decorator: as `on_running`, when a run was cancelled."""
+        return self._hang("on_cancellation", hook)
+
+    def on_crashed(self, hook: Callable[..., Any]) -> Callable[..., Any]:
+        """A decorator: as `on_running`, when something that is no `Exception` tore a run down."""
+        return self._hang("on_crashed", hook)
+
+    def _hang(self, option: str, hook: Callable[..., Any]) -> Callable[..., Any]:
+        moment = _HOOKS[option]
+        self.hooks[moment] = self._options[option] = (*self.hooks.get(moment, ()), hook)
+        return hook
 
     def _with(self, options: Mapping[str, Any]) -> Self:
         return type(self)(self.fn, {**self._options, **options})

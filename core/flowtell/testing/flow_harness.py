@@ -23,6 +23,7 @@ from flowtell.engine.deployments import Deployment
 from flowtell.engine.drivers import run_to_end
 from flowtell.engine.flow_runs import FlowRun
 from flowtell.engine.flows import Flow
+from flowtell.engine.scope import OUTSIDE
 from flowtell.errors import NobodyAnswers
 from flowtell.events import AssetMaterialized, Event, LogRecorded
 from flowtell.ids import new_id
@@ -321,6 +322,7 @@ def harness(start: Moment = "2026-01-01T00:00Z", **settings: str) -> Iterator[Fl
         wanted = {"environment": ENVIRONMENT, "store": "", "quiet": "true", **settings}
         with temporary_home(**wanted) as home:
             made = FlowHarness(home, FakeClock(as_microseconds(start)))
+            OUTSIDE.count_anew()
             with in_place(made.time, _names(made)):
                 yield made
     finally:

@@ -9,6 +9,9 @@ import flowtell
 NAMES = {
     "absent",
     "Asset",
+    "Flow",
+    "State",
+    "Task",
     "RunInput",
     "Secret",
     "Settings",
