@@ -33,6 +33,7 @@ OURS = {
     "prefect.task_runners": "flowtell",
     "prefect.input": "flowtell",
     "prefect.logging": "flowtell",
+    "prefect.blocks.system": "flowtell",
     "prefect.testing.utilities.prefect_test_harness": "flowtell.testing.harness",
     "prefect.cache_policies.Inputs": "flowtell.cache_policies.Inputs",
 }
