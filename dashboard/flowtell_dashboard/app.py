@@ -20,6 +20,7 @@ from flowtell_dashboard.answers import Answers
 from flowtell_dashboard.export.routes import add_export
 from flowtell_dashboard.filling import HREF, PATH, PULSE, SEARCH, Filling, fill
 from flowtell_dashboard.filters import RunFilter
+from flowtell_dashboard.finding import add_find
 from flowtell_dashboard.flows import flow_page
 from flowtell_dashboard.flows import page as flows
 from flowtell_dashboard.flows.summary import summaries
@@ -89,6 +90,7 @@ def build(
     add_routes(server, answers, index, read, clock)
     add_export(server, read, clock, settings)
     add_may(server)
+    add_find(server, read, index)
     app = StagedDash(
         "flowtell_dashboard",
         server=server,  # type: ignore[arg-type]  # its annotation is older

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowtell.store.reading import get_run
 from flowtell_dashboard import app, health
 from flowtell_dashboard.filling import Filling
+from flowtell_dashboard.finding import find
 from flowtell_dashboard.gantt.logs import read_lines
 from flowtell_dashboard.gantt.reading import read_gantt
 from flowtell_dashboard.timeline.index import Index
@@ -66,6 +67,8 @@ def every(read: Read, clock: Callable[[], int], run: str, flow: str, asset: str 
             said = address.format(run=run, flow=flow, asset=asset)
             yield f"{filling.into[0][0]} {address}", partial(_fill, filling, said)
     yield "run: label", partial(get_run, read, run)
+    for text in (run[:20], flow, asset or "x", "no such thing"):
+        yield f"found: {text}", partial(find, read, index, text)
     yield from _pictures(read, clock, run)
 
 

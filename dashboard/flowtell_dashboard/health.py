@@ -137,7 +137,7 @@ def _plugins(plugins: Sequence[PluginStatus]) -> Any:
         )
         for each in sorted(plugins, key=lambda each: (each.state in _WELL, each.name))
     ]
-    return _table("Plugins", ("", "state", "behind", "errors", "set aside", "last error"), rows)
+    return _table("Plugins", ("plugin", "state", "behind", "errors", "set aside", "last error"), rows)
 
 
 def _sources(sources: Sequence[SourceState], now: int) -> Any:
@@ -158,7 +158,7 @@ def _sources(sources: Sequence[SourceState], now: int) -> Any:
         )
         for each in sorted(sources, key=lambda each: each.name)
     ]
-    return _table("Sources", ("", "state", "behind", "heard", "last error"), rows)
+    return _table("Sources", ("source", "state", "behind", "heard", "last error"), rows)
 
 
 def _store(stats: StoreStats) -> Any:

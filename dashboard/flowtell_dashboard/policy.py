@@ -36,7 +36,7 @@ _HEADERS: Final = {
     "cross-origin-opener-policy": "same-origin",
 }
 
-_BEHIND: Final = ("/_dash", "/_favicon.ico", "/_reload-hash", "/assets/", "/_timeline/", "/_may")
+_BEHIND: Final = ("/_dash", "/_favicon.ico", "/_reload-hash", "/assets/", "/_timeline/", "/_may", "/_find")
 """Beginnings of addresses that pages ask behind the reader's back."""
 
 _FILE: Final = re.compile(r"/runs/[^/]{1,200}/export\.html")

@@ -93,4 +93,9 @@ def _settings() -> Any:
         size="md",
         **attributes(aria_label="Switch between light and dark"),
     )
-    return html.Div([live, zone, scheme], className="settings")
+    find = html.Button(
+        ["Go to", html.Kbd("Ctrl K", **attributes(aria_hidden="true"))],
+        className="find",
+        **attributes(data_palette="", aria_keyshortcuts="Control+K Meta+K"),
+    )
+    return html.Div([find, live, zone, scheme], className="settings")

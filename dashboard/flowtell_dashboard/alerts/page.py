@@ -44,10 +44,10 @@ _INCIDENTS: Final = [
     column("state", "State", cell="IncidentState", width=190, sortable=True),
     column("since", "Since", cell="Since", width=150, sortable=True),
     column("owners", "Owners", flex=1, minWidth=100),
-    column("id", "", cell="Acknowledge", width=130),
+    column("id", "Act", cell="Acknowledge", width=130),
 ]
 _RULES: Final = [
-    column("holds", "", cell="Holds", width=100, sortable=True),
+    column("holds", "Now", cell="Holds", width=100, sortable=True),
     column("subject", "Runs of", cell="Subject", flex=2, minWidth=160, sortable=True),
     column("rule", "Rule", flex=2, minWidth=160, sortable=True, tooltipField="rule"),
     column("verdict", "Found", flex=2, minWidth=160, tooltipField="verdict"),

@@ -50,6 +50,7 @@ _KEYS: Final = (
     ("N  P", "next and previous failure"),
     ("F", "fold idle time, or unfold"),
     ("0  or  Home", "back to now"),
+    ("Ctrl K", "go to a page, a flow, an asset, or a run by its id"),
     ("?", "show and hide this"),
 )
 
