@@ -6,11 +6,12 @@ Everything is read when somebody asks; nothing is done before.
 from __future__ import annotations
 
 from difflib import get_close_matches
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from flowtell.errors import NothingKnown, RunNotFound
-from flowtell.store.reading import Read, Run
+from flowtell.store.reading import Read
 from flowtell.store.tables import flows, runs
 from flowtell.why.answer import CAUSES, Change, Expected, Fact, Why
 from flowtell.why.causes import Chain
@@ -64,12 +65,12 @@ def why(read: Read, wanted: str, at: int, *, environment: str = "") -> Why:
         raise NothingKnown(wanted, next(iter(get_close_matches(wanted, names, n=1)), "")) from None
 
 
-def _rank(run: Run, at: int) -> tuple[int, int]:
+def _rank(run: Row[Any], at: int) -> tuple[int, int]:
     """What is overdue first, the longest; then what is open; then what ended last; what is yet to come last."""
-    if run.ended is None and run.started is None:
+    if run.started is None and (run.ended is None or run.ended > at):
         due = run.due if run.due is not None else run.changed
         return (0, due) if due <= at else (3, due)
-    if run.ended is None:
+    if run.ended is None or run.ended > at:
         return 1, -(run.started or 0)
     return 2, -run.ended
 
@@ -79,7 +80,7 @@ def _answer(facts: Facts, run: str, subject: str) -> Why:
     found, chain = here.run, Chain(facts)
     links = chain.of(found.id)
     before = facts.before(found)
-    good = before[0] if before else None
+    good = facts.run(before[0].id).run if before else None
     missing = chain.missing if good is not None else [*chain.missing, "a run before it that ended well, to compare with"]
     if not here.whole:
         missing.append("its latest events: it has more than are looked at")

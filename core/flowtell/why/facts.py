@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import func, or_, select
+from sqlalchemy import Row, func, or_, select
 
 from flowtell.store.reading import Read, Run, TaskRun, ToldEvent, find_task_runs, get_run, list_told
 from flowtell.store.tables import events, runs, task_runs, writers
@@ -19,7 +19,7 @@ BAD: Final = ("failed", "timed_out", "crashed")
 CHILDREN: Final = 500
 LOOKED_THROUGH: Final = 400
 """Earlier runs of the flow that are looked through for those that ended well."""
-_LATEST: Final = 30
+_AT_MOST: Final = 30
 HISTORY: Final = 50
 """Of those, so many are compared with."""
 
@@ -35,6 +35,20 @@ _STATES: Final = {
     "flow_run.cancelling": "cancelling",
 }
 _AHEAD: Final = frozenset({"scheduled", "late", "pending", "waiting"})
+
+
+_EARLIER: Final = select(
+    runs.c.id, runs.c.state, runs.c.deployment, runs.c.environment, runs.c.ended, runs.c.duration
+).order_by(runs.c.started.desc())
+_LATEST: Final = select(runs.c.id, runs.c.started, runs.c.ended, runs.c.due, runs.c.changed)
+
+
+class Earlier(NamedTuple):
+    """A run that ended well."""
+
+    id: str
+    duration: float | None
+    """Seconds."""
 
 
 class Writer(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +107,7 @@ class Facts:
     def __init__(self, read: Read, at: int) -> None:
         self.read, self.at = read, at
         self._runs: dict[str, RunFacts] = {}
+        self._before: dict[str, list[Earlier]] = {}
 
     def run(self, run: str) -> RunFacts:
         """Raises `RunNotFound` where the log has it no more."""
@@ -141,33 +156,29 @@ class Facts:
         found = [self.run(row.id).run for row in self.read(wanted)]
         return sorted((child for child in found if (child.started or 0) <= self.at), key=lambda child: child.started or 0)
 
-    def before(self, run: Run) -> list[Run]:
+    def before(self, run: Run) -> list[Earlier]:
         """Runs of the same flow, deployment and environment that ended well before it, the latest first."""
-        moment = min(run.started or run.due or self.at, self.at)
-        some = (
-            select(runs.c.id, runs.c.state, runs.c.deployment, runs.c.environment, runs.c.ended)
-            .where(runs.c.flow == run.flow, runs.c.started < moment)
-            .order_by(runs.c.started.desc())
-            .limit(LOOKED_THROUGH)
-        )
-        same = [
-            row.id
-            for row in self.read(some)
-            if row.state == "completed"
-            and (row.deployment or "", row.environment) == (run.deployment, run.environment)
-            and row.ended is not None
-            and row.ended <= self.at
-        ]
-        return [get_run(self.read, each) for each in same[:HISTORY]]
+        if run.id not in self._before:
+            moment = min(run.started or run.due or self.at, self.at)
+            found = self.read(_EARLIER.where(runs.c.flow == run.flow, runs.c.started < moment).limit(LOOKED_THROUGH))
+            same = [row for row in found if _alike(row, run) and row.ended is not None and row.ended <= self.at]
+            self._before[run.id] = [Earlier(row.id, row.duration) for row in same[:HISTORY]]
+        return self._before[run.id]
 
-    def latest(self, flow: str, deployment: str = "", environment: str = "") -> list[Run]:
-        """The flow's runs that have not started, and those that began last."""
-        wanted = select(runs.c.id).where(runs.c.flow == flow).limit(_LATEST)
+    def task_seconds(self, ids: Sequence[str], task: str) -> list[float]:
+        """From the first start to the last end of the task's runs, in each of these runs that had any."""
+        column = task_runs.c
+        first, last = func.min(column.started).label("first"), func.max(column.ended).label("last")
+        ended = (column.run.in_(ids), column.task == task, column.started.is_not(None), column.ended <= self.at)
+        return [(row.last - row.first) / 1e6 for row in self.read(select(first, last).where(*ended).group_by(column.run))]
+
+    def latest(self, flow: str, deployment: str = "", environment: str = "") -> Sequence[Row[Any]]:
+        """The flow's runs that have not started, and those that began last: id, state, and their moments."""
+        wanted = _LATEST.where(runs.c.flow == flow).limit(_AT_MOST)
         for column, value in ((runs.c.deployment, deployment), (runs.c.environment, environment)):
             wanted = wanted.where(column == value) if value else wanted
         ahead = self.read(wanted.where(runs.c.started.is_(None)).order_by(runs.c.id.desc()))
-        begun = self.read(wanted.where(runs.c.started <= self.at).order_by(runs.c.started.desc()))
-        return [self.run(row.id).run for row in (*ahead, *begun)]
+        return [*ahead, *self.read(wanted.where(runs.c.started <= self.at).order_by(runs.c.started.desc()))]
 
     def teller(self, facts: RunFacts) -> Writer | None:
         """Who told of the run last; None where the log has none of it any more."""
@@ -184,3 +195,8 @@ class Facts:
                 name=row.name, kind=row.kind, machine=row.machine, source=row.source, ended=row.ended, heard=row.last_sign
             )
         return None
+
+
+def _alike(row: Row[Any], run: Run) -> bool:
+    """Whether it ended well and tells of this run's kind."""
+    return row.state == "completed" and (row.deployment or "", row.environment) == (run.deployment, run.environment)

@@ -28,8 +28,7 @@ class Usual(NamedTuple):
 
 def usual_seconds(facts: Facts, run: Run, task: str) -> Usual | None:
     """How long the task takes in runs that ended well; None with fewer than `FEWEST` of them."""
-    earlier = facts.before(run)[:_LOOKED_AT]
-    found = [seconds for each in earlier if (seconds := facts.durations(each.id).get(task)) is not None]
+    found = facts.task_seconds([each.id for each in facts.before(run)[:_LOOKED_AT]], task)
     return Usual(median(found), len(found)) if len(found) >= FEWEST else None
 
 
