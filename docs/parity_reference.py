@@ -67,7 +67,9 @@ defaults are facts that its package told (`make parity`, docs/parity/prefect.jso
 `tests/parity` show that a keyword that is the same does something, and run ordinary scripts under both.
 
 Of {keywords} keywords {same} are the same, of {names} names {there}. A script changes its imports: `prefect.x` is
-`flowtell.x`, unless the headings below say otherwise. Ids are 32 hex digits, and there is no client.
+`flowtell.x`, unless the headings below say otherwise. What else differs: ids are 32 hex digits, and there is no client; a
+flow without a name has its function's, underscores and all; a task run that does not begin because another failed ends as
+`skipped`; one that completed stays so when its transaction is rolled back.
 """
 
 

@@ -48,6 +48,8 @@ class FlowRun(Run):
     cause: str = ""
     parent_span: str = ""
     """Of the caller, where the run joined a trace that is not flowtell's."""
+    returned: State | None = None
+    """What its function returned, where that was a state."""
     letters: Letters | None = None
     """What it was told at its pauses, once it had one."""
 
@@ -162,6 +164,7 @@ class FlowRun(Run):
         """A function that returns a state ends its run so: see `flowtell.states`."""
         if type(result) is not State:
             return super().complete(result)
+        self.returned = result
         self.end(str(result), result.error, result.value)
         if result.error is not None:
             raise result.error

@@ -29,13 +29,19 @@ def _called(run: Run) -> State:
     try:
         value = drivers.call(run)
     except Exception as error:  # noqa: BLE001  # told by the state
-        return State(run.state, error)
-    return State(run.state, None, value)
+        return _state(run, error)
+    return _state(run, None, value)
 
 
 async def _awaited(run: Run) -> State:
     try:
         value = await drivers.call_async(run)
     except Exception as error:  # noqa: BLE001  # told by the state
-        return State(run.state, error)
-    return State(run.state, None, value)
+        return _state(run, error)
+    return _state(run, None, value)
+
+
+def _state(run: Run, error: Exception | None, value: Any = None) -> State:
+    """The very one that a flow returned, with what it says."""
+    returned: State | None = getattr(run, "returned", None)
+    return State(run.state, error, value) if returned is None else returned
