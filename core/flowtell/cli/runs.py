@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 from flowtell.cli import cells
 from flowtell.cli.options import Json, RunId
 from flowtell.cli.outcome import Misuse
+from flowtell.cli.run_file import write_file
 from flowtell.cli.run_page import print_page
 from flowtell.cli.session import Session, open_session
 from flowtell.store.reading import TASK_RUNS_COUNTED, Run, TaskRunCount, count_task_runs, get_run, list_runs
@@ -26,6 +27,7 @@ def runs(
     environment: Annotated[str, Parameter(name=["--environment", "--env"])] = "",
     text: str = "",
     limit: int = 20,
+    html: str = "",
     json: Json = False,
 ) -> None:
     """List runs, newest first; with an ID, show one run's page.
@@ -36,9 +38,15 @@ def runs(
         environment: Only runs in this environment.
         text: Only runs with this in their flow's name or their own.
         limit: How many runs to list.
+        html: Write the run with this ID as one HTML file that needs nothing else; needs flowtell-dashboard.
     """
     _check_states(state)
+    if html and not id:
+        raise Misuse("--html takes one run: flowtell runs ID --html FILE.")
     with open_session(json=json) as session:
+        if html:
+            write_file(session, get_run(session.read, id), html)
+            return
         if id:
             print_page(session, get_run(session.read, id))
             return

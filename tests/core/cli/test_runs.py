@@ -40,6 +40,25 @@ def test_an_empty_store_is_told_beside_the_data(flowtell):
     assert flowtell("runs", "--json").json == []
 
 
+def test_a_run_is_written_as_one_file(flowtell, history, tmp_path):
+    """By the beginning of its id; what stands there is replaced, and a place that takes no file says so."""
+    broken, _ = flowtell("runs").rows
+    path = tmp_path / "run.html"
+    path.write_text("before")
+    outcome = flowtell("runs", broken[0][:20], "--html", str(path))
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "broken" in outcome.err
+    made = path.read_text()
+    assert made.startswith("<!DOCTYPE html>")
+    assert "no rows" in made
+    assert "<script" not in made
+    assert list(tmp_path.iterdir()) == [path]
+    assert flowtell("runs", broken[0], "--html", str(tmp_path / "no" / "run.html")).code == 2
+    assert flowtell("runs", "--html", str(path)).code == 2
+    assert flowtell("runs", "e" * 32, "--html", str(path)).code == 1
+    assert path.read_text() == made
+
+
 def test_a_terminal_gets_a_table_in_colour(terminal, history):
     coloured = terminal("runs", columns=120)
     assert "duration" in coloured.plain
