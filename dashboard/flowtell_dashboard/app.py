@@ -24,6 +24,7 @@ from flowtell_dashboard.finding import add_find
 from flowtell_dashboard.flows import flow_page
 from flowtell_dashboard.flows import page as flows
 from flowtell_dashboard.flows.summary import summaries
+from flowtell_dashboard.gantt import graph
 from flowtell_dashboard.lineage import asset_page
 from flowtell_dashboard.lineage import page as assets
 from flowtell_dashboard.lineage.question import AssetFilter, AssetView
@@ -157,6 +158,7 @@ def fillings(
         HREF,
         run_page.wanted_page,
     )
+    yield Filling(graph.PARTS, lambda run: graph.read_task_graph(read, run), PATH, run_page.wanted_run)
     yield Filling(flows.PARTS, lambda _: flows.shown(summaries(index, clock())))
     yield Filling(
         flow_page.PARTS, lambda flow: flow_page.read_flow_page(read, index, flow, clock()), SEARCH, flow_page.wanted
@@ -248,6 +250,7 @@ def _run_run_page(app: Dash) -> None:
         Input("seq", "data"),
         Input("place", "pathname"),
     )
+    app.clientside_callback(ClientsideFunction("flowtell", "taskPicture"), Input("task-graph", "data"))
     app.clientside_callback(ClientsideFunction("flowtell", "runActs"), Input("run-acts", "data"))
     app.clientside_callback(ClientsideFunction("flowtell", "ganttPath"), Input("gantt-path", "checked"))
     app.clientside_callback(

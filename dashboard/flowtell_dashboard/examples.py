@@ -34,6 +34,7 @@ _LISTED: Final = (
 ADDRESSES: Final[dict[str, tuple[str, ...]]] = {
     "tiles": (*_LISTED, "?flow={flow}", "?flow={flow}&state=failed", "?flow=no-such-flow&since=any", "?text=no-such-flow"),
     "run-head": ("/runs/{run}", "/runs/no-such-run"),
+    "task-graph": ("/runs/{run}", "/runs/no-such-run"),
     "flows": ("/flows",),
     "flow-head": ("?name={flow}", "?name={flow}&environment=prod", "?name=no-such-flow"),
     "assets": ("", "?text=clean", "?owner=ann", "?only=stale", "?only=failed", "?only=unmade", "?after=x://b"),

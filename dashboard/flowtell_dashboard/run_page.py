@@ -100,6 +100,7 @@ def layout() -> Any:
                             html.Div(grid("task-runs", "Task runs", _COLUMNS), className="table"),
                         ],
                     ),
+                    _graph(),
                     _logs(),
                     html.Div(id="run-story"),
                 ],
@@ -137,6 +138,21 @@ def _picture() -> Any:
             ),
         ],
         id="gantt",
+        hidden=True,
+    )
+
+
+def _graph() -> Any:
+    """Which task was given whose result, drawn by `assets/lineage.js`; see `gantt/graph.py`."""
+    label = attributes(aria_label="Tasks and whose results they were given; the table below says the same")
+    return html.Section(
+        [
+            dcc.Store(id="task-graph"),
+            html.Div([html.H2("Dependencies"), html.Span(id="task-graph-summary")], className="section-head"),
+            html.Div(id="task-graph-frame", className="graph-frame", tabIndex=0, role="region", **label),
+            html.Div(id="task-graph-twin"),
+        ],
+        id="run-graph",
         hidden=True,
     )
 

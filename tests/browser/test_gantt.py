@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from flowtell import bus, flow, get_run_logger, task
+from flowtell import bus, flow, get_run_logger, task, unmapped
 from flowtell.events import FlowRunStarted, LogRecorded
 from flowtell.ids import new_id
 
@@ -126,3 +126,35 @@ def test_lines_come_while_one_looks(visit, server):
         bus.emit(LogRecorded(id=new_id(), time=now, run=run, flow="slow", environment="prod", message=f"said {number}"))
         page.waits_for(".logs li", f"said {number}")
     page.waits_for("#logs-summary", "3 lines")
+
+
+def test_dependencies_are_a_picture_and_a_table(visit, server):
+    """A box for each task, all of a mapped one in one; a line for each result that was passed on, and a row."""
+
+    @task
+    def extract() -> int:
+        return 3
+
+    @task
+    def transform(day: int, rows: int) -> int:
+        return rows + day
+
+    @task
+    def load(parts: list[int]) -> int:
+        return sum(parts)
+
+    @flow
+    def nightly() -> None:
+        load(transform.map([1, 2, 3], unmapped(extract.submit())))
+
+    nightly()
+    page = visit("/", width=390)
+    page = visit(page.waits_for("#runs-table a.run-link", "nightly").get_attribute("href"))
+    page.waits_for("#task-graph-frame .asset-box", "transform \N{MULTIPLICATION SIGN}3")
+    page.has("#task-graph-frame .asset-box", 3)
+    page.has("#task-graph-frame .asset-edge", 2)
+    page.waits_for("#task-graph-summary", "3 tasks, 2 results passed on")
+    page.waits_for("#task-graph-twin summary", "As a table").click()
+    page.waits_for("#task-graph-twin td", "transform \N{MULTIPLICATION SIGN}3")
+    page.waits_for("#task-graph-twin td", "parts")
+    assert not page.scrolls_sideways()

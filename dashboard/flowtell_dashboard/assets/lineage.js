@@ -24,11 +24,13 @@
   function box(data, node) {
     const state = make("span", { className: "state", textContent: node.word });
     state.dataset.state = node.state;
-    const when = make("time", { className: "moment" });
+    const when = make(node.made ? "time" : "span", { className: "moment" });
     if (node.made) Object.assign(when.dataset, { moment: node.made, show: "ago" });
-    const link = make("a", { className: "asset-box", href: node.href, title: node.key },
-      make("b", { textContent: node.title }), make("span", { className: "asset-line" }, state, node.made ? when : ""));
-    link.dataset.page = "";
+    const took = typeof node.seconds === "number";
+    if (took) when.dataset.seconds = node.seconds;
+    const link = make(node.href ? "a" : "div", { className: "asset-box", title: node.href ? node.key : node.title },
+      make("b", { textContent: node.title }), make("span", { className: "asset-line" }, state, node.made || took ? when : ""));
+    if (node.href) Object.assign(link, { href: node.href }).dataset.page = "";
     link.dataset.key = node.key;
     if (node.here) link.setAttribute("aria-current", "true");
     Object.assign(link.style, { left: `${left(node.column)}px`, top: `${middle(data, node.row) - HIGH / 2}px` });
@@ -74,7 +76,7 @@
   function line(data, edge) {
     const { path, label } = way(data, edge);
     const group = drawn("g", { class: "asset-edge", "data-kind": edge.kind });
-    const words = `${data.nodes[edge.to].title} is made of ${data.nodes[edge.from].title}: ${edge.words}`;
+    const words = `${data.nodes[edge.to].title} ${data.verb || "is made of"} ${data.nodes[edge.from].title}: ${edge.words}`;
     group.append(drawn("path", { d: path, class: "wide" }), drawn("path", { d: path, "marker-end": "url(#asset-arrow)" }));
     group.append(Object.assign(drawn("title", {}), { textContent: words }));
     const text = Object.assign(drawn("text", { x: label[0], y: label[1] + 3.5 }), { textContent: edge.words });
@@ -109,6 +111,14 @@
   flowtell.assetPicture = function (data) {
     const frame = document.getElementById("lineage-frame");
     if (frame && data && data.nodes) draw(frame, data);
+  };
+
+  flowtell.taskPicture = function (data) {
+    const frame = document.getElementById("task-graph-frame");
+    if (!frame) return;
+    document.getElementById("run-graph").hidden = !data;
+    if (data) draw(frame, data);
+    else frame.replaceChildren();
   };
 
   const onList = () => window.location.pathname.replace(/\/$/, "") === "/assets";
