@@ -19,7 +19,9 @@ app = App(name="why")
 
 @app.default
 def ask(
-    subject: Annotated[str, Parameter(help="A run's id or what begins it, a flow, or FLOW/DEPLOYMENT.")],
+    subject: Annotated[
+        str, Parameter(help="A run's id or what begins it, a flow, FLOW/DEPLOYMENT, an asset or an incident.")
+    ],
     /,
     *,
     at: Annotated[str, Parameter(help="As it was then: 2026-11-20T08:00, or 2h for two hours ago.")] = "",
@@ -44,7 +46,7 @@ def _print(session: Session, found: Why) -> None:
     session.print_heading("Why")
     for number, fact in enumerate(found.chain, 1):
         since = f"  ({cells.moment(fact.since).shown})" if fact.since else ""
-        session.print_text(f"{number}. {fact.text}{since}")
+        session.print_text(f"{number}. {fact.text}{f': {fact.detail}' if fact.detail else ''}{since}")
     if not found.chain:
         session.print_text("unknown")
     for each in found.missing:
@@ -52,17 +54,19 @@ def _print(session: Session, found: Why) -> None:
     if found.changed:
         session.print_heading("Otherwise than in the last run that ended well")
         session.print_table(("what", "name", "was", "now"), map(_change, found.changed))
-    if found.assets:
-        session.print_heading("What that run made and this one has not")
-        for asset in found.assets:
-            session.print_text(asset)
+    if found.impact:
+        session.print_heading("What waits for it")
+        session.print_table(
+            ("asset", "steps", "owners"), [(hit.asset, hit.distance, ", ".join(hit.owners)) for hit in found.impact]
+        )
 
 
 def _facts(found: Why) -> Iterator[tuple[str, cells.Value]]:
-    yield "run", cells.Cell(found.run, found.run, "bold")
+    yield "asked", found.subject
+    yield "run", cells.Cell(found.run, found.run, "bold") if found.run else None
     yield "flow", f"{found.flow}/{found.deployment}" if found.deployment else found.flow
     yield "environment", found.environment
-    yield "state", cells.state(found.state)
+    yield "state", cells.state(found.state) if found.state else None
     yield "due", cells.moment(found.due)
     yield "started", cells.moment(found.started)
     if found.expected is not None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import Row, select
 
 from flowtell.errors import NothingKnown, RunNotFound
 from flowtell.store.reading import Read
 from flowtell.store.tables import flows, runs
-from flowtell.why.answer import CAUSES, Change, Expected, Fact, Why
+from flowtell.why import explainers
+from flowtell.why.answer import CAUSES, Change, Expected, Fact, Hit, Why
 from flowtell.why.causes import Chain
+from flowtell.why.explainers import Explainer, Found
 from flowtell.why.facts import Facts
 from flowtell.why.history import changes, expected, made_by
 
@@ -47,10 +50,11 @@ def why_flow(read: Read, flow: str, at: int, *, deployment: str = "", environmen
 
 
 def why(read: Read, wanted: str, at: int, *, environment: str = "") -> Why:
-    """`why_flow` for a flow's name, or a deployment as FLOW/NAME; else `why_run`.
+    """`why_flow` for a flow's name, or a deployment as FLOW/NAME; `why_run` for a run; else what an explainer knows of it,
+    such as an asset or an incident.
 
     Raises:
-        NothingKnown: it is neither.
+        NothingKnown: it is none of these.
     """
     flow, _, deployment = wanted.partition("/")
     for name, part in ((wanted, ""), (flow, deployment)):
@@ -59,10 +63,36 @@ def why(read: Read, wanted: str, at: int, *, environment: str = "") -> Why:
     try:
         return why_run(read, wanted, at)
     except RunNotFound as error:
+        found = explainers.about(read, wanted, at)
+        if found is not None:
+            return _explained(read, found, at)
         if error.found:
             raise
         names = [row.flow for row in read(select(flows.c.flow).distinct().limit(10_000))]
         raise NothingKnown(wanted, next(iter(get_close_matches(wanted, names, n=1)), "")) from None
+
+
+def _explained(read: Read, found: Found, at: int) -> Why:
+    """The explainer's facts, and why the run, flow or other subject that they lead to stands as it does."""
+    beyond = _beyond(read, found, at)
+    if beyond is None:
+        missing = () if found.facts else (f"what has become of {found.subject}",)
+        return Why(subject=found.subject, at=at, chain=found.facts, missing=missing)
+    is_first = found.well and beyond.cause not in ("completed", "unknown")
+    chain = (*beyond.chain, *found.facts) if is_first else (*found.facts, *beyond.chain)
+    return replace(beyond, subject=found.subject, chain=chain)
+
+
+def _beyond(read: Read, found: Found, at: int) -> Why | None:
+    try:
+        if found.run:
+            return why_run(read, found.run, at)
+        if found.flow:
+            return why_flow(read, found.flow, at, deployment=found.deployment, environment=found.environment)
+        following = explainers.about(read, found.next, at) if found.next else None
+        return _explained(read, following, at) if following is not None else None
+    except (RunNotFound, NothingKnown) as error:
+        return Why(subject=found.subject, at=at, missing=(str(error),))
 
 
 def _rank(run: Row[Any], at: int) -> tuple[int, int]:
@@ -100,8 +130,8 @@ def _answer(facts: Facts, run: str, subject: str) -> Why:
         expected=expected(facts, found),
         compared=good.id if good is not None else "",
         changed=tuple(changes(facts, here, good)) if good is not None else (),
-        assets=tuple(sorted(made)) if found.state not in ("completed", "cached") else (),
+        impact=explainers.impact(facts.read, made, facts.at) if found.state not in ("completed", "cached") else (),
     )
 
 
-__all__ = ["CAUSES", "Change", "Expected", "Fact", "Why", "why", "why_flow", "why_run"]
+__all__ = ["CAUSES", "Change", "Expected", "Explainer", "Fact", "Found", "Hit", "Why", "why", "why_flow", "why_run"]

@@ -34,6 +34,11 @@ CAUSES: Final[dict[str, str]] = {
     "removed": "it was taken away where it came from",
     "circle": "what it waits for waits for it",
     "completed": "it ended well",
+    "rule_broken": "a rule does not hold",
+    "asset_failed": "the last attempt to make it ended badly",
+    "upstream_failed": "what it is made of could not be made",
+    "asset_stale": "what it is made of was made since",
+    "asset_made": "nothing is wrong with it",
 }
 """Every cause by name. What none of them tells is `missing`."""
 
@@ -47,6 +52,9 @@ class Fact(_Part, frozen=True):
 
     cause: str
     text: str
+    """Without anything that a user's code said: it may go into a message."""
+    detail: str = ""
+    """What an exception said, where one is at fault."""
     since: int | None = None
     run: str = ""
     """Whose fact it is."""
@@ -81,13 +89,22 @@ class Change(_Part, frozen=True):
     now: Any = None
 
 
+class Hit(_Part, frozen=True):
+    """An asset that waits for what the run has not made."""
+
+    asset: str
+    distance: int
+    """Steps from what the run makes; 0 for that itself."""
+    owners: tuple[str, ...] = ()
+
+
 class Why(_Part, frozen=True):
-    """The answer about one run."""
+    """The answer: about a run, the one of a flow that matters most, an asset or an incident."""
 
     subject: str
-    """What was asked about: `run ID`, `flow NAME`."""
+    """What was asked about: `run ID`, `flow NAME`, `asset KEY`."""
     at: int
-    flow: str
+    flow: str = ""
     run: str = ""
     deployment: str = ""
     environment: str = ""
@@ -102,8 +119,8 @@ class Why(_Part, frozen=True):
     compared: str = ""
     """The last run that ended well, with which `changed` compares."""
     changed: tuple[Change, ...] = ()
-    assets: tuple[str, ...] = ()
-    """What that run made, and this one has not."""
+    impact: tuple[Hit, ...] = ()
+    """What that run made and this one has not, and what is made of it, the nearest first."""
 
     @property
     def cause(self) -> str:

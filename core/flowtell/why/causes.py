@@ -56,8 +56,8 @@ class Chain:
         told = facts.last("flow_run.finished", "flow_run.removed")
         evidence = (told.id,) if told is not None else ()
 
-        def ended(cause: str, text: str) -> Fact:
-            return Fact(cause=cause, text=text, since=run.ended, run=run.id, events=evidence)
+        def ended(cause: str, text: str, detail: str = "") -> Fact:
+            return Fact(cause=cause, text=text, detail=detail, since=run.ended, run=run.id, events=evidence)
 
         match run.state:
             case "completed" | "cached":
@@ -67,9 +67,9 @@ class Chain:
             case "cancelled":
                 yield self._cancelled(facts, evidence)
             case "skipped":
-                yield ended("skipped", _said(run, "it was skipped"))
+                yield ended("skipped", "it was skipped", _message(run))
             case "timed_out":
-                yield ended("timed_out", _said(run, "it took too long"))
+                yield ended("timed_out", "it took longer than it may", _message(run))
                 yield from self._slow_tasks(facts)
             case "crashed":
                 yield _crash(run, evidence)
@@ -79,9 +79,16 @@ class Chain:
 
     def _cancelled(self, facts: RunFacts, evidence: tuple[str, ...]) -> Fact:
         run, asked = facts.run, facts.last("flow_run.cancelling")
-        who = _asked_by(asked) if asked is not None else _said(run, "the log does not tell who")
+        who = _asked_by(asked) if asked is not None else "the log does not tell by whom"
         events = (asked.id, *evidence) if asked is not None else evidence
-        return Fact(cause="cancelled", text=f"it was cancelled: {who}", since=run.ended, run=run.id, events=events)
+        return Fact(
+            cause="cancelled",
+            text=f"it was cancelled: {who}",
+            detail=_message(run),
+            since=run.ended,
+            run=run.id,
+            events=events,
+        )
 
     def _failed(self, facts: RunFacts, evidence: tuple[str, ...]) -> Iterator[Fact]:
         """The first task or flow inside that ended by the same error; else its own code."""
@@ -95,7 +102,8 @@ class Chain:
             return
         task = next((task for task in self._facts.failed_tasks(run.id) if _same_error(task, run)), None)
         if task is None:
-            yield Fact(cause="failed", text=_said(run, "it failed") + tries, since=run.ended, run=run.id, events=evidence)
+            text = f"its own code failed{tries}{_type(run)}"
+            yield Fact(cause="failed", text=text, detail=_message(run), since=run.ended, run=run.id, events=evidence)
             return
         yield _task_failed(run, task, evidence)
 
@@ -261,8 +269,12 @@ def _deployment(run: Run) -> str:
     return f"{run.flow}/{run.deployment}" if run.deployment else run.flow
 
 
-def _said(run: Run, otherwise: str) -> str:
-    return f"{run.error.type}: {run.error.message}" if run.error is not None else otherwise
+def _type(inner: Run | TaskRun) -> str:
+    return f": {inner.error.type}" if inner.error is not None else ""
+
+
+def _message(inner: Run | TaskRun) -> str:
+    return inner.error.message if inner.error is not None else ""
 
 
 def _removed(told: Any) -> str:
@@ -288,9 +300,11 @@ def _crash(run: Run, evidence: tuple[str, ...]) -> Fact:
 
 def _task_failed(run: Run, task: TaskRun, evidence: tuple[str, ...]) -> Fact:
     tries = f", in the last of {task.attempts} attempts" if task.attempts > 1 else ""
-    error = f": {task.error.type}: {task.error.message}" if task.error is not None else ""
-    text = f"task {task.name or task.task} {task.state.replace('_', ' ')}{tries}{error}"
-    return Fact(cause="task_failed", text=text, since=task.ended, run=run.id, task_run=task.id, events=evidence)
+    text = f"task {task.name or task.task} {task.state.replace('_', ' ')}{tries}{_type(task)}"
+    return Fact(
+        cause="task_failed", text=text, detail=_message(task), since=task.ended, run=run.id, task_run=task.id,
+        events=evidence,
+    )  # fmt: skip
 
 
 def _same_error(inner: Run | TaskRun, run: Run) -> bool:
@@ -306,11 +320,12 @@ def _paused(run: Run, paused: Any) -> Fact:
 
 
 def _retry(run: Run, again: Any, who: str, task: TaskRun | None = None) -> Fact:
-    error = f" after {again.error.type}: {again.error.message}" if again.error is not None else ""
+    error = f" by {again.error.type}" if again.error is not None else ""
     text = f"{who} failed in attempt {again.attempt}{error}; attempt {again.attempt + 1} comes {lasting(again.delay)} later"
     figures = {"attempt": again.attempt, "delay": again.delay}
+    detail, of = again.error.message if again.error is not None else "", task.id if task is not None else ""
     return Fact(
-        cause="retrying", text=text, since=again.time, run=run.id, task_run=task.id if task else "", events=_ids(again),
+        cause="retrying", text=text, detail=detail, since=again.time, run=run.id, task_run=of, events=_ids(again),
         figures=figures,
     )  # fmt: skip
 

@@ -159,7 +159,7 @@ class Facts:
     def before(self, run: Run) -> list[Earlier]:
         """Runs of the same flow, deployment and environment that ended well before it, the latest first."""
         if run.id not in self._before:
-            moment = min(run.started or run.due or self.at, self.at)
+            moment = min(run.started or self.at, self.at)
             found = self.read(_EARLIER.where(runs.c.flow == run.flow, runs.c.started < moment).limit(LOOKED_THROUGH))
             same = [row for row in found if _alike(row, run) and row.ended is not None and row.ended <= self.at]
             self._before[run.id] = [Earlier(row.id, row.duration) for row in same[:HISTORY]]

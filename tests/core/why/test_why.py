@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from flowtell import bus, config, flow, measure, pause_flow_run, task
+from flowtell import Asset, bus, config, failed, flow, materialize, measure, pause_flow_run, task
 from flowtell import events as e
 from flowtell.errors import NothingKnown
 from flowtell.ids import new_id
@@ -104,7 +104,7 @@ def test_the_first_task_that_failed_by_the_same_error(ask):
     fails(nightly)
     found = ask("nightly")
     assert causes(found) == ["task_failed"]
-    assert found.chain[0].text == "task load failed: ValueError: no rows"
+    assert (found.chain[0].text, found.chain[0].detail) == ("task load failed: ValueError", "no rows")
     assert found.chain[0].events
     assert found.state == "failed"
 
@@ -120,7 +120,7 @@ def test_the_flows_own_code(ask):
 
     fails(nightly)
     (fact,) = ask("nightly").chain
-    assert (fact.cause, fact.text) == ("failed", "KeyError: 'day'")
+    assert (fact.cause, fact.text, fact.detail) == ("failed", "its own code failed: KeyError", "'day'")
 
 
 def test_a_flow_that_it_called_and_the_task_in_that_one(ask):
@@ -154,7 +154,7 @@ def test_the_last_of_several_attempts(ask):
 
     fails(nightly)
     (fact,) = ask("nightly").chain
-    assert fact.text == "task load failed, in the last of 3 attempts: TimeoutError: no answer"
+    assert (fact.text, fact.detail) == ("task load failed, in the last of 3 attempts: TimeoutError", "no answer")
 
 
 def test_a_time_out_names_the_task_that_had_the_time(ask):
@@ -219,7 +219,7 @@ def test_a_retry_that_is_to_come(ask, apart):
     apart(nightly)
     found = until(lambda: (found := ask("nightly")).cause == "retrying" and found.chain[0].figures["attempt"] == 2 and found)
     (fact,) = found.chain
-    assert fact.text.startswith("task load failed in attempt 2 after ConnectionError: refused; attempt 3 comes 2.0 s")
+    assert fact.text.startswith("task load failed in attempt 2 by ConnectionError; attempt 3 comes 2.0 s")
     assert fact.figures == {"attempt": 2, "delay": 2.0}
 
 
@@ -544,3 +544,89 @@ def test_over_http(ask, home):
         assert get("nightly?at=2026-01-01")[0] == 404, "nothing was known then"
         assert get("nightly?at=yesterday")[0] == 400
         assert get("nightly/main")[0] == get("ffff")[0] == 404
+
+
+# --- assets and incidents -----------------------------------------------------------------------------------------
+
+
+RAW, CLEAN, REPORT = "file://lake/raw", "file://lake/clean", "file://shop/report"
+
+
+def lake(fail_at=""):
+    """Three flows of one asset each, each made of the one before."""
+
+    def maker(name, key, *deps):
+        @materialize(Asset(key, owners=[f"{name}@shop.example"]), asset_deps=list(deps))
+        def make():
+            if name == fail_at:
+                raise OSError("disk full")
+
+        return flow(name=name)(make)
+
+    return maker("raw", RAW), maker("clean", CLEAN, RAW), maker("report", REPORT, CLEAN)
+
+
+def test_an_asset_whose_last_attempt_failed_and_what_waits_for_it(ask):
+    for each in lake():
+        each()
+    fails(lake("clean")[1])
+    found = ask(CLEAN)
+    assert causes(found) == ["asset_failed", "task_failed"]
+    assert found.chain[1].detail == "disk full"
+    assert [(hit.asset, hit.distance, hit.owners) for hit in found.impact] == [
+        (CLEAN, 0, ("clean@shop.example",)),
+        (REPORT, 1, ("report@shop.example",)),
+    ]
+    assert ask("clean").impact == found.impact
+
+
+def test_an_asset_below_one_that_failed(ask):
+    for each in lake():
+        each()
+    fails(lake("raw")[0])
+    found = ask(REPORT)
+    assert causes(found) == ["upstream_failed", "task_failed"]
+    assert found.chain[0].text.startswith(f"{RAW}, 2 steps above it, failed")
+
+
+def test_an_asset_that_is_older_than_what_it_is_made_of(ask):
+    for each in lake():
+        each()
+    lake()[0]()
+    assert causes(ask(CLEAN))[0] == "asset_stale"
+    assert causes(ask(RAW)) == ["asset_made", "completed"]
+
+
+def test_an_asset_whose_flow_is_overdue(ask):
+    for each in lake():
+        each()
+    now, run = time.time_ns() // 1000, new_id()
+    on = (e.WaitsOn(kind="pool", name="k8s"),)
+    common = {"run": run, "flow": "report", "due": now - 1_000_000}
+    told(
+        e.FlowRunScheduled(id=new_id(), time=now - 2_000_000, **common),
+        e.FlowRunWaiting(id=new_id(), time=now, reason="worker", on=on, **common),
+    )
+    found = ask(REPORT)
+    assert causes(found) == ["no_worker", "asset_made"]
+    assert [hit.asset for hit in found.impact] == [REPORT]
+
+
+def test_an_incident_and_the_run_that_it_is_about(home):
+    settings = {"server.port": 0, "plugins.disable": "dashboard"}
+
+    @task
+    def load():
+        raise ValueError("no rows")
+
+    @flow(rules=[failed()])
+    def nightly():
+        load()
+
+    with running_server(config.load({**settings, "home": str(home)})) as (url, _):
+        fails(nightly)
+        get = lambda path: json.loads(urlopen(f"{url}{path}", timeout=10).read())  # noqa: E731
+        (incident,) = until(lambda: get("/api/incidents")["incidents"])
+        found = get(f"/api/why/{incident['incident']}")
+    assert [fact["cause"] for fact in found["chain"]] == ["rule_broken", "task_failed"]
+    assert found["subject"] == f"incident {incident['incident']}"
