@@ -25,7 +25,7 @@ from flowtell import (
     task,
     task_input_hash,
 )
-from flowtell.cache_policies import INPUTS, NO_CACHE
+from flowtell.cache_policies import INPUTS, NO_CACHE, CachePolicy
 from flowtell.errors import BadLimit, RunTimedOut, UpstreamFailed
 from flowtell.futures import as_completed, resolve_futures_to_results, resolve_futures_to_states, wait
 from flowtell.states import Cancelled, Completed, Failed, get_state_exception, raise_state_exception
@@ -606,3 +606,33 @@ def test_a_task_without_cache_is_not_kept(h: FlowHarness) -> None:
     """The policy that says so."""
     assert states_after(h, task(cache_policy=NO_CACHE)(add_one), 0, 0) == ["completed", "completed"]
     assert current_run() is None
+
+
+def test_a_list_of_futures_has_a_time(h: FlowHarness) -> None:
+    """One for all of it; and its failures may be results."""
+    free = threading.Event()
+
+    @task
+    def held(number: int) -> float:
+        free.wait(10)
+        return 1 / number
+
+    @flow
+    def around() -> list[Any]:
+        futures = held.map([1, 0])
+        assert not any(future.done() for future in futures.wait(timeout=0.01))
+        with pytest.raises(TimeoutError):
+            futures.result(timeout=0.01)
+        free.set()
+        with pytest.raises(ZeroDivisionError):
+            futures.result(timeout=10)
+        return [type(one) for one in futures.result(raise_on_failure=False)]
+
+    assert around() == [float, ZeroDivisionError]
+
+
+def test_a_policy_of_a_key_function(h: FlowHarness) -> None:
+    """As `cache_key_fn`, and can be added to others."""
+    policy = CachePolicy.from_cache_key_fn(lambda context, given: "always")
+    assert states_after(h, task(cache_policy=policy)(add_one), 0, 0) == ["completed", "cached"]
+    assert h.events("task_run.finished")[-1].cache_key == "always"
