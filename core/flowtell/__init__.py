@@ -9,6 +9,7 @@ from flowtell.engine.tasks import materialize, task
 from flowtell.version import VERSION
 
 if TYPE_CHECKING:
+    from flowtell.automations import when
     from flowtell.engine.assets import Asset
     from flowtell.engine.cache_policies import task_input_hash
     from flowtell.engine.concurrency import concurrency
@@ -68,6 +69,7 @@ _LATER = {
     "too_long": "rules",
     "trace_environment": "engine.spans",
     "unmapped": "engine.marks",
+    "when": "automations",
 }
 """Where a name lives that is imported when it is first used: `import flowtell` stays within its budget."""
 
@@ -124,4 +126,5 @@ __all__ = [
     "too_long",
     "trace_environment",
     "unmapped",
+    "when",
 ]

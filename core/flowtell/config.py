@@ -109,6 +109,7 @@ _LIMITS = "limits"  # [limits.flow], [limits.tag] and [limits.name] hold numbers
 _CHECKS = "checks"  # [[checks]] are tables that flowtell.check_file reads, for the server that declares them
 _NAMED, _ENVIRONMENTS = "settings", "environments"  # [settings.KIND.NAME], which flowtell.named_settings makes sense of
 _NAMED_VARIABLE = "FLOWTELL_SETTINGS__"
+_AUTOMATIONS = "automations"  # [[automations]] are tables that flowtell.automations reads, for the plugin of that name
 _ELSEWHERE = frozenset({"demo", "debug", "test_slice", "test_seconds"})  # FLOWTELL_* read by others, and by our own tests
 
 
@@ -273,6 +274,9 @@ def _take_file(path: str, values: dict[str, Any], sources: dict[str, str], table
     checks = table.pop(_CHECKS, [])
     if not isinstance(checks, list):
         raise BadValue(_CHECKS, path, "it is no list of tables; write [[checks]] above the keys of each check")
+    if not isinstance(table.pop(_AUTOMATIONS, []), list):
+        raise BadValue(_AUTOMATIONS, path, "it is no list of tables; write [[automations]] above the keys of each")
+    tables[_PLUGIN_TABLE].setdefault(_AUTOMATIONS, {}).setdefault("path", path)
     taken = _Taken(bool(checks), table.pop(_NAMED, None), table.pop(_ENVIRONMENTS, None))
     for key, value in _flat(table):
         values[key], sources[key] = _checked(key, value, path), path

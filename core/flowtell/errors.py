@@ -1206,3 +1206,42 @@ class SecretNotKept(SettingsError, TypeError):
     def __init__(self, problem: str) -> None:
         self.problem = problem
         super().__init__(f"A secret is not written down: {problem}.")
+
+
+# --- automations --------------------------------------------------------------------------------------------------
+
+
+class AutomationError(FlowtellError):
+    """Something about automations."""
+
+    code = "FT2750"
+
+
+class NoSuchAutomation(AutomationError):
+    """No automation has this name."""
+
+    code = "FT2751"
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        self.name, self.known = name, known
+        super().__init__(f"There is no automation '{name}'. There are: {', '.join(known) or 'none'}.")
+
+
+class NoSuchField(AutomationError):
+    """A parameter of an automation names a field that the event lacks."""
+
+    code = "FT2752"
+
+    def __init__(self, path: str, known: tuple[str, ...]) -> None:
+        self.path, self.known = path, known
+        super().__init__(f"There is no field '{path}'; there are {', '.join(known) or 'none'}.")
+
+
+class EventNotFound(AutomationError):
+    """The log has no such event."""
+
+    code = "FT2753"
+
+    def __init__(self, event: str) -> None:
+        self.event = event
+        super().__init__(f"The log has no event {event}. 'flowtell events --json' shows the ids.")

@@ -215,6 +215,8 @@ class DeploymentDeclared(Event, tag="deployment.declared"):
     limit: int | None = None
     paused: bool = False
     ready: bool | None = None
+    automations: tuple[dict[str, Any], ...] = ()
+    """As tables of `[[automations]]` are."""
 
 
 class DeploymentRemoved(Event, tag="deployment.removed"):

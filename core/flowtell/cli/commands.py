@@ -37,6 +37,7 @@ OWN: Final = (
     Command("resume", "flowtell.cli.resume:app", _RUN),
     Command("runs", "flowtell.cli.runs:app", _LOOK),
     Command("limits", "flowtell.cli.limits:app", _LOOK),
+    Command("automations", "flowtell.cli.automations:app", _LOOK),
     Command("deployments", "flowtell.cli.deployments:app", _LOOK),
     Command("why", "flowtell.cli.why:app", _LOOK),
     Command("logs", "flowtell.cli.logs:app", _LOOK),

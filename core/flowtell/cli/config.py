@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from cyclopts import App
 
+from flowtell.automations.statement import MOST_HOPS, SPAN_KEYS, TRIGGER_KEYS
 from flowtell.cli import cells
 from flowtell.cli.options import Json
 from flowtell.cli.output import Output
@@ -104,6 +105,7 @@ def file_schema() -> dict[str, Any]:
     environment = {**_table(), "properties": {"settings": of_names}}
     schema["properties"]["environments"] = {"type": "object", "additionalProperties": environment}
     schema["properties"]["limits"] = {**_table(), "properties": dict.fromkeys(("flow", "tag", "name"), limit)}
+    schema["properties"]["automations"] = {"type": "array", "items": _automation_table()}
     schema["properties"]["rules"] = {"type": "array", "items": _rule_table()}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "flowtell.toml", **schema}
 
@@ -126,6 +128,25 @@ def _rule_table() -> dict[str, Any]:
             "labels": {"type": "object", "additionalProperties": {"type": "string"}},
             "runbook": {"type": "string"},
             **arguments,
+        },
+    }
+
+
+def _automation_table() -> dict[str, Any]:
+    """A table `[[automations]]`."""
+    patterns = {"type": ["string", "array"], "items": {"type": "string"}, "description": "Patterns; '!' takes out."}
+    span = {"type": ["string", "number"], "description": "A span such as '2h', or seconds."}
+    when = {**_table(), "properties": {**dict.fromkeys(TRIGGER_KEYS, patterns), "within": span}}
+    return {
+        **_table(),
+        "required": ["name", "when", "run"],
+        "properties": {
+            **{key: {"type": "string"} for key in ("name", "run", "environment")},
+            "when": {"anyOf": [{"type": "string"}, when]},
+            "parameters": {"type": "object"},
+            **dict.fromkeys(SPAN_KEYS, span),
+            "max_hops": {"type": "integer", "minimum": 1, "maximum": MOST_HOPS},
+            "active": {"type": "boolean"},
         },
     }
 

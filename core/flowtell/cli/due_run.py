@@ -23,6 +23,7 @@ from flowtell.engine.drivers import run_to_end
 from flowtell.engine.failure import failure_of
 from flowtell.engine.flow_runs import FlowRun
 from flowtell.engine.flows import Flow
+from flowtell.engine.scope import BACKFILL
 from flowtell.engine.serving.ledger import has_claim
 from flowtell.engine.serving.mark import Mark
 from flowtell.engine.serving.run_process import Order
@@ -44,7 +45,7 @@ def main() -> int:
         due_run = _DueRun(order, mark)
         try:
             if not _was_cancelled(order.assignment.run):
-                if order.assignment.due is not None:  # a back-fill does not begin it again
+                if order.assignment.cause != BACKFILL:  # which does not begin it again
                     due.on_paused = mark.say_paused
                 due_run.run()
         except BaseException as error:
@@ -119,7 +120,7 @@ def _say_never_began(assignment: Assignment, error: BaseException) -> None:
         FlowRunFinished(
             id=new_id(now), time=now, run=assignment.run, flow=assignment.flow, deployment=assignment.deployment,
             due=assignment.due, root_run="" if assignment.outer is None else assignment.outer.root_run,
-            state=end_of(error), error=failure_of(error),
+            state=end_of(error), error=failure_of(error), caused_by=assignment.caused_by, hops=assignment.hops,
         )
     )  # fmt: skip
 

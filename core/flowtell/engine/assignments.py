@@ -28,6 +28,10 @@ class Assignment(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     """Of the deployment; the run has its flow's too."""
     outer: Outer | None = None
+    caused_by: str = ""
+    """The event that asked for it."""
+    hops: int = 0
+    """How many automations, one after the other, led to it."""
 
 
 def run_of(environment: str, flow: str, deployment: str, due: int) -> str:

@@ -25,8 +25,8 @@ _EVERY: Final = 0.2
 class Listener:
     """Reads requests until it is closed."""
 
-    def __init__(self, path: str, heed: Callable[[Request], None]) -> None:
-        self._path, self._heed = path, heed
+    def __init__(self, path: str, heed: Callable[[Request], None], glance: Callable[[], None]) -> None:
+        self._path, self._heed, self._glance = path, heed, glance
         self._closed = threading.Event()
         self._place = 0
         if path:
@@ -36,6 +36,7 @@ class Listener:
 
     def _listen(self) -> None:
         while not self._closed.wait(_EVERY):
+            self._glance()
             try:
                 if os.stat(self._path).st_size > self._place:
                     self._read()
@@ -64,16 +65,19 @@ class Listener:
                 pass
 
 
-def listen(heed: Callable[[Request], None]) -> Listener:
-    """Call `heed`, on a thread of its own, with what others ask of this process. Nothing where it has no journal's file."""
+def listen(heed: Callable[[Request], None], glance: Callable[[], None] = lambda: None) -> Listener:
+    """Call `heed`, on a thread of its own, with what others ask of this process. Nothing where it has no journal's file.
+
+    `glance` is called there at each look; it raises nothing.
+    """
     journal = bus.open_journal_path()
     path = control_path(journal) if journal else ""
     if path:
         _sweep(os.path.dirname(path))
     try:
-        return Listener(path, heed)
+        return Listener(path, heed, glance)
     except OSError:
-        return Listener("", heed)
+        return Listener("", heed, glance)
 
 
 def _sweep(folder: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from time import time_ns
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -38,6 +39,8 @@ class DeploymentOptions(TypedDict, total=False):
     version: str | None
     paused: bool
     """Declared and served, and nothing is started."""
+    automations: Iterable[Mapping[str, Any]] | None
+    """Events that begin runs of it, besides its schedules: `when("orders.uploaded")`."""
     limit: int | None
     """How many runs may be open at a time; default: one, or any number where a schedule's overlap is `allow`."""
 
@@ -54,6 +57,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     paused: bool = False
     limit: int | None = None
+    automations: tuple[dict[str, Any], ...] = ()
 
     def __repr__(self) -> str:
         return f"<deployment {self.full_name!r}>"
@@ -72,6 +76,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
                 id=new_id(now), time=now, flow=self.flow.name, deployment=self.name, version=self.version,
                 description=self.description, schedules=self.schedules, parameters=captured(self.parameters),
                 tags=self.tags, owners=self.flow.owners, limit=self.limit, paused=self.paused, ready=True,
+                automations=self.automations,
             )
         )  # fmt: skip
 
@@ -96,17 +101,31 @@ def deployment_of(flow: Flow[..., Any], name: str, options: Mapping[str, Any]) -
     limit = options.get("limit")
     if limit is not None and limit < 1:
         raise BadDeployment(full_name, f"a limit of {limit} lets nothing start; use paused=True")
+    schedules = _schedules(full_name, options)
     return Deployment(
         flow=flow,
         name=name,
-        schedules=_schedules(full_name, options),
-        parameters=_parameters(full_name, flow, options.get("parameters") or {}),
+        schedules=schedules,
+        parameters=_parameters(full_name, flow, options.get("parameters") or {}, is_scheduled=bool(schedules)),
         tags=tuple(sorted(set(options.get("tags") or ()))),
         description=options.get("description") or flow.description,
         version=options.get("version") or flow.version,
         paused=bool(options.get("paused")),
         limit=limit,
+        automations=_automations(full_name, options.get("automations") or ()),
     )
+
+
+def _automations(full_name: str, given: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """As tables of a file, tried as the server will read them."""
+    from flowtell.automations import automation_of
+
+    tables = tuple(dict(one) for one in given)
+    names = [automation_of({"name": "when", "run": full_name, **table}, full_name).name for table in tables]
+    for name in names:
+        if name != "when" and names.count(name) > 1:
+            raise BadDeployment(full_name, f"two of its automations are '{name}'")
+    return tables
 
 
 def _schedules(full_name: str, options: Mapping[str, Any]) -> tuple[Schedule, ...]:
@@ -121,13 +140,31 @@ def _schedules(full_name: str, options: Mapping[str, Any]) -> tuple[Schedule, ..
     return found
 
 
-def _parameters(full_name: str, flow: Flow[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """As they arrive in the run's process, tried against the flow's signature now rather than at two in the morning."""
+def _parameters(full_name: str, flow: Flow[..., Any], given: Mapping[str, Any], *, is_scheduled: bool) -> dict[str, Any]:
+    """As they arrive in the run's process, tried against the flow's signature now rather than at two in the morning.
+
+    Without a schedule others begin its runs, and bring the parameters that are missing.
+    """
     try:
         arrived: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(dict(given)))
-        flow.parameters.fit((), dict(arrived))
-    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
-        raise BadDeployment(full_name, f"its parameters are not JSON: {error}") from error
+        if is_scheduled or not _lacks_parameters(flow, arrived):
+            flow.parameters.fit((), dict(arrived))
     except ParameterError as error:
         raise BadDeployment(full_name, str(error)) from error
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
+        raise BadDeployment(full_name, f"its parameters are not JSON: {error}") from error
     return arrived
+
+
+def _lacks_parameters(flow: Flow[..., Any], given: Mapping[str, Any]) -> bool:
+    """Whether all that are given are the flow's, and some that it needs are not."""
+    bound = inspect.signature(flow.fn)
+    try:
+        bound.bind_partial(**given)
+    except TypeError:
+        return False
+    try:
+        bound.bind(**given)
+    except TypeError:
+        return True
+    return False

@@ -97,6 +97,8 @@ class FlowRun(Run):
             deployment=outer.deployment,
             due=outer.due,
             cause=outer.cause,
+            caused_by=outer.caused_by,
+            hops=outer.hops,
             root_run=outer.root_run or outer.run,
             trace=trace,
             sampled=sampled,
@@ -121,12 +123,16 @@ class FlowRun(Run):
         self.deployment, self.due, self.cause = assignment.deployment, assignment.due, assignment.cause
         self.scope.deployment, self.scope.due = assignment.deployment, assignment.due
         self.scope.cause = BACKFILL if assignment.cause == BACKFILL else ""
+        self.scope.caused_by, self.scope.hops = assignment.caused_by, assignment.hops
         if (outer := assignment.outer) is not None:
             self.parent_run = outer.run
             self.scope.root_run, self.scope.trace, self.scope.sampled = outer.root_run, outer.trace, outer.sampled
         self.tags = tuple(sorted({*self.work.tags, *assignment.tags}))
-        self.retrying_event = partial(FlowRunRetrying, deployment=self.deployment, due=self.due)
-        self.finished_event = partial(FlowRunFinished, deployment=self.deployment, due=self.due)
+        which: dict[str, Any] = {
+            "deployment": self.deployment, "due": self.due, "caused_by": assignment.caused_by, "hops": assignment.hops
+        }  # fmt: skip
+        self.retrying_event = partial(FlowRunRetrying, **which)
+        self.finished_event = partial(FlowRunFinished, **which)
 
     def _look_at_inputs(self, wait_for: Any) -> Inputs | None:
         if not wait_for and ATOMS.issuperset(map(type, self.args)) and ATOMS.issuperset(map(type, self.kwargs.values())):
@@ -274,6 +280,6 @@ class FlowRun(Run):
                 name=self._name, tags=self.tags, parent_run=self.parent_run, parent_task_run=self.parent_task_run,
                 trace=self.scope.trace, sampled=self.scope.sampled, parent_span=self.parent_span,
                 parameters=captured(self.parameters), version=flow.version, deployment=self.deployment, due=self.due,
-                cause=self.cause,
+                cause=self.cause, caused_by=self.scope.caused_by, hops=self.scope.hops,
             )
         )  # fmt: skip

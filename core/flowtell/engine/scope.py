@@ -29,8 +29,8 @@ class Scope:
     """The surroundings of a task run: one flow run, or none."""
 
     __slots__ = (
-        "_numbers", "_workers", "cause", "deployment", "due", "flow", "open", "origins", "owner", "parameters", "root_run",
-        "run", "runner", "sampled", "trace",
+        "_numbers", "_workers", "cause", "caused_by", "deployment", "due", "flow", "hops", "open", "origins", "owner",
+        "parameters", "root_run", "run", "runner", "sampled", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +44,8 @@ class Scope:
         deployment: str = "",
         due: int | None = None,
         cause: str = "",
+        caused_by: str = "",
+        hops: int = 0,
         origins: Origins,
         runner: TaskRunner | None = None,
     ) -> None:
@@ -53,6 +55,8 @@ class Scope:
         """Of the root run, where a deployment's schedule began it."""
         self.cause = cause
         """What the flow runs inside have for theirs: that a back-fill began it all."""
+        self.caused_by, self.hops = caused_by, hops
+        """What asked for the root run, where an automation did, and how many of those led to it."""
         self.origins = origins
         """Shared by all flow runs of one root, so that data is followed into a subflow and out again."""
         self.open: dict[str, Run] = {}

@@ -95,4 +95,7 @@ def place() -> dict[str, Any]:
     if run is None:
         return {}
     scope = run.scope
-    return {"run": scope.run, "root_run": scope.root_run, "flow": scope.flow, "task_run": run.task_run, "task": run.task}
+    return {
+        "run": scope.run, "root_run": scope.root_run, "flow": scope.flow, "task_run": run.task_run, "task": run.task,
+        "caused_by": scope.caused_by, "hops": scope.hops,
+    }  # fmt: skip

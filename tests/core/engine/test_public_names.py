@@ -44,6 +44,7 @@ NAMES = {
     "too_long",
     "trace_environment",
     "unmapped",
+    "when",
 }
 
 

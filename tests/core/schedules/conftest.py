@@ -28,6 +28,11 @@ FLOWS = """
             time.sleep(0.02)
 
     @flow
+    def count(folder: str, n: int):
+        with open(Path(folder) / "counted", "a") as file:
+            file.write(f"{n} {current_run().due}\\n")
+
+    @flow
     def failing():
         raise ValueError("on purpose")
 """

@@ -16,7 +16,9 @@ from flowtell.engine.serving.entrance import entrance_of
 from flowtell.engine.serving.ledger import Ledger
 from flowtell.engine.serving.service import Service
 from flowtell.events import FlowRunFinished, FlowRunScheduled, FlowRunWaiting
+from flowtell.ids import new_id
 from flowtell.testing import recorder
+from flowtell.wanted_runs import WantedRun, Wants, Word
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -280,3 +282,82 @@ def test_a_second_process_does_not_get_the_ledger(served, home):
         assert again is not None
         again.close()
         one.open()
+
+
+# --- runs that others want ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wanting(home, tmp_path, flows):
+    """Serve a flow that nothing schedules, and want runs of it."""
+
+    class Wanting(Served):
+        def want(self, number=1, **options):
+            fields = {"run": new_id(self.now), "time": self.now, "until": self.now + HOUR, "cause": "automation", **options}
+            self.wants.ask(WantedRun(parameters={"n": number}, **fields))
+            return fields["run"]
+
+        @property
+        def wants(self):
+            return Wants(str(self.home), "", self.deployment.full_name)
+
+    @contextmanager
+    def serve(**options):
+        one = Wanting(home, flows("count").to_deployment("x", **options))
+        with recorder() as seen:
+            one.seen = seen
+            yield one
+        one.end()
+
+    return serve
+
+
+def test_a_run_that_is_wanted_begins_with_its_parameters(wanting, tmp_path):
+    """Over those of the deployment; what asked for it is in its events, and the want is answered."""
+    with wanting(parameters={"folder": str(tmp_path), "n": 0}) as one:
+        run = one.want(7, caused_by="c" * 32, hops=2)
+        one.to(START + 1)
+        assert one.wants.word(run) == Word()
+        assert list(one.wants.asked()) == []
+        one.until_idle()
+        assert (tmp_path / "counted").read_text() == "7 None\n"
+        (scheduled,) = one.seen.of(FlowRunScheduled)
+        assert (scheduled.run, scheduled.due, scheduled.caused_by, scheduled.hops) == (run, None, "c" * 32, 2)
+
+
+def test_a_want_that_is_found_again_begins_nothing_twice(wanting, tmp_path):
+    """As after a kill between the ledger's write and the word."""
+    with wanting(parameters={"folder": str(tmp_path)}) as one:
+        run = one.want()
+        one.to(START + 1)
+        one.wants.forget(run)
+        one.wants.ask(WantedRun(run=run, time=one.now, until=one.now + HOUR, parameters={"n": 1}))
+        one.to(START + 2)
+        assert one.wants.word(run) == Word()
+        one.until_idle()
+        assert (tmp_path / "counted").read_text() == "1 None\n"
+
+
+def test_what_cannot_begin_is_refused_with_the_reason(wanting, tmp_path):
+    """Too late, with parameters that the flow does not take, or of a deployment that is paused."""
+    with wanting(parameters={"folder": str(tmp_path)}) as one:
+        late, wrong = one.want(until=START), one.want("many")
+        one.to(START + 1)
+        assert one.wants.word(late).problem == "count/x was served too late."
+        assert "n" in one.wants.word(wrong).problem
+        assert not one.service.going
+    with wanting(parameters={"folder": str(tmp_path)}, paused=True) as one:
+        run = one.want()
+        one.to(START + 1)
+        assert one.wants.word(run).problem == "count/x is paused."
+
+
+def test_wanted_runs_wait_for_one_another(wanting, tmp_path):
+    """One at a time unless a limit says more; in the order in which they were wanted."""
+    with wanting(parameters={"folder": str(tmp_path)}) as one:
+        for number in (1, 2, 3):
+            one.want(number, time=START + number)
+        one.to(START + 10)
+        assert len(one.service.going) == 1
+        wait_for(lambda: one.to(one.now + 1) is None and not one.service.going)
+        assert (tmp_path / "counted").read_text() == "1 None\n2 None\n3 None\n"

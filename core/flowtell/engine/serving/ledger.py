@@ -23,10 +23,21 @@ FOLDER = "deployments"
 class Claim(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A run that is to start, or runs."""
 
-    due: int
+    due: int | None
+    """None where it answers no due time: somebody wanted it."""
     start: int
-    """When it may start, in µs: its due time and its jitter."""
+    """When it may start, in µs: its due time and its jitter, or when it was wanted."""
     missed: bool = False
+    parameters: dict[str, Any] = {}
+    """Over those of the deployment."""
+    cause: str = ""
+    caused_by: str = ""
+    hops: int = 0
+
+    @property
+    def moment(self) -> int:
+        """What its events' ids derive from."""
+        return self.start if self.due is None else self.due
 
 
 class Card(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):

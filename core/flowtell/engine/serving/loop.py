@@ -20,6 +20,7 @@ from flowtell.engine.serving.entrance import Entrance, entrance_of
 from flowtell.engine.serving.ledger import Ledger, ledger_path
 from flowtell.engine.serving.service import RETRY_AFTER, Service
 from flowtell.errors import BadDeployment
+from flowtell.wanted_runs import wants_of
 
 STANDBY_SECONDS: Final = 2.0
 """How often a deployment that another process serves is tried."""
@@ -40,13 +41,14 @@ class Loop:
         self._services: list[Service] = []
         self._requests: list[Request] = []
         self._standby: set[str] = set()
+        self._wanted: frozenset[str] = frozenset()
 
     def run(self) -> None:
         bell = Bell()
         listener: Listener | None = None
         try:
             self._take_up()
-            listener = listen(partial(self._take_request, bell))
+            listener = listen(partial(self._take_request, bell), partial(self._look_for_wants, bell))
             while not bell.asked:
                 bell.wait(self._step())
             self._end(bell)
@@ -61,6 +63,13 @@ class Loop:
         """On the listener's thread."""
         self._requests.append(request)
         bell.ring()
+
+    def _look_for_wants(self, bell: Bell) -> None:
+        """On the listener's thread: what others want of a deployment is begun now, not at the next due time."""
+        wanted = wants_of(self._settings.home)
+        if wanted - self._wanted:
+            bell.ring()
+        self._wanted = wanted
 
     def _take_up(self) -> None:
         """Serve what nobody else serves now."""

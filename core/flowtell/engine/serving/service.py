@@ -10,13 +10,14 @@ from __future__ import annotations
 import signal
 from collections.abc import Collection
 
-from flowtell.bus import emit
+from flowtell.bus import emit, settings
 from flowtell.engine.assignments import Assignment, run_of
 from flowtell.engine.deployments import Deployment
 from flowtell.engine.serving import mark, policy, run_process
 from flowtell.engine.serving.entrance import Entrance
 from flowtell.engine.serving.ledger import Card, Claim, Ledger
 from flowtell.engine.serving.run_process import Order, RunProcess
+from flowtell.errors import ParameterError
 from flowtell.events import (
     Failure,
     FlowRunCancelling,
@@ -28,6 +29,7 @@ from flowtell.events import (
 )
 from flowtell.ids import crash_id, derived_id, new_id
 from flowtell.schedules import next_due, start_of
+from flowtell.wanted_runs import WantedRun, Wants, Word
 
 _DAY = 86_400_000_000
 RETRY_AFTER = 1_000_000
@@ -45,6 +47,7 @@ class Service:
         self._told: dict[str, tuple[str, ...]] = {}
         self._asked: set[str] = set()
         """Runs that were asked to end: what becomes of them counts as that, however their process ends."""
+        self._wants = Wants(settings().home, environment, deployment.full_name)
         self._take_up(now)
         deployment.declare()
 
@@ -78,6 +81,7 @@ class Service:
         self._see_ends(now)
         for schedule in self._schedules:
             self._answer(schedule, now)
+        self._take_wanted(now)
         later = [] if self.deployment.paused else self._start_waiting(now)
         ahead = [next_due(schedule, now) for schedule in self._schedules]
         return min((moment for moment in (*ahead, *later) if moment is not None), default=None)
@@ -126,13 +130,42 @@ class Service:
         run = run_of(self._environment, self.deployment.flow.name, self.deployment.name, due)
         if run in claims or self._is_answered_by_another(schedule, due):
             return
-        self._say_scheduled(run, due, now)
+        self._say_scheduled(run, Claim(due=due, start=due), now)
         waiting = len(claims) - len(self._going)
         fate = policy.fate(schedule.overlap, missed=missed, open_runs=len(claims), waiting=waiting, room=self._room)
         if fate == "take":
             claims[run] = Claim(due=due, start=start_of(schedule, run, due), missed=missed)
         else:
             self._say_skipped(run, due, now, fate)
+
+    def _take_wanted(self, now: int) -> None:
+        """Claim what others want, and say so; a kill in between leaves the want, which then is found to be claimed."""
+        claims = self._ledger.claims
+        for wanted in self._wants.asked():
+            problem = "" if wanted.run in claims else self._refusal(wanted, now)
+            if not problem and wanted.run not in claims:
+                claims[wanted.run] = Claim(
+                    due=None, start=wanted.time, parameters=wanted.parameters, cause=wanted.cause,
+                    caused_by=wanted.caused_by, hops=wanted.hops,
+                )  # fmt: skip
+                self._ledger.save()
+                self._say_scheduled(wanted.run, claims[wanted.run], now)
+            self._wants.say(wanted.run, Word(problem=problem))
+
+    def _refusal(self, wanted: WantedRun, now: int) -> str:
+        """Why a run that is wanted is not begun; empty where it is."""
+        name = self.deployment.full_name
+        if now > wanted.until:
+            return f"{name} was served too late."
+        if self.deployment.paused:
+            return f"{name} is paused."
+        if len(self._ledger.claims) - len(self._going) >= policy.MOST_WAITING:
+            return f"{policy.MOST_WAITING} runs of {name} wait already."
+        try:
+            self.deployment.flow.parameters.fit((), {**self.deployment.parameters, **wanted.parameters})
+        except ParameterError as error:
+            return str(error)
+        return ""
 
     def _is_answered_by_another(self, schedule: Schedule, due: int) -> bool:
         """Whether another schedule of the deployment has the same due time, and its turn was before."""
@@ -146,7 +179,7 @@ class Service:
         """Start what may start, in order of time; the moments at which others are to."""
         later = []
         claims = self._ledger.claims
-        waiting = sorted((claim.start, claim.due, run) for run, claim in claims.items() if run not in self._going)
+        waiting = sorted((claim.start, claim.moment, run) for run, claim in claims.items() if run not in self._going)
         for start, _, run in waiting:
             if start > now:
                 later.append(start)
@@ -160,7 +193,7 @@ class Service:
         order = Order(
             assignment=self._assignment(run),
             entrance=self._entrance,
-            parameters=self.deployment.parameters,
+            parameters={**self.deployment.parameters, **self._ledger.claims[run].parameters},
             mark=self._ledger.mark_path(run),
             ledger=self._ledger.path,
         )
@@ -171,13 +204,16 @@ class Service:
         return True
 
     def _assignment(self, run: str) -> Assignment:
+        claim = self._ledger.claims[run]
         return Assignment(
             run=run,
             flow=self.deployment.flow.name,
             deployment=self.deployment.name,
-            due=self._ledger.claims[run].due,
-            cause="catch-up" if self._ledger.claims[run].missed else "schedule",
+            due=claim.due,
+            cause=claim.cause or ("catch-up" if claim.missed else "schedule"),
             tags=self.deployment.tags,
+            caused_by=claim.caused_by,
+            hops=claim.hops,
         )
 
     # --- ending
@@ -220,7 +256,7 @@ class Service:
         claim = self._ledger.claims.get(run)
         if claim is None or run in self._going:
             return False
-        self._say_end(run, claim.due, now, "cancelled", None)
+        self._say_end(run, claim, now, "cancelled", None)
         self._close(run)
         return True
 
@@ -230,11 +266,12 @@ class Service:
 
     # --- what is said
 
-    def _say_scheduled(self, run: str, due: int, now: int) -> None:
+    def _say_scheduled(self, run: str, claim: Claim, now: int) -> None:
         emit(
             FlowRunScheduled(
-                id=derived_id(due, "scheduled", run), time=now, run=run, flow=self.deployment.flow.name,
-                deployment=self.deployment.name, due=due, tags=self.deployment.tags,
+                id=derived_id(claim.moment, "scheduled", run), time=now, run=run, flow=self.deployment.flow.name,
+                deployment=self.deployment.name, due=claim.due, tags=self.deployment.tags, caused_by=claim.caused_by,
+                hops=claim.hops,
             )
         )  # fmt: skip
 
@@ -267,27 +304,28 @@ class Service:
             "skip_overlap": f"Run {others} of this deployment had not ended, and overlap is skip.",
             "skip_full": f"{policy.MOST_WAITING} runs of this deployment wait already.",
         }[fate]
-        self._say_end(run, due, now, "skipped", Failure(type="Overlap", message=why))
+        self._say_end(run, Claim(due=due, start=due), now, "skipped", Failure(type="Overlap", message=why))
 
     def _say_died(self, run: str, process: RunProcess, now: int) -> None:
         """Under the id that whoever reads the dead process's journal gives its crash, where it had one: one fact."""
         writer = mark.read(process.path).writer
-        due = self._ledger.claims[run].due
+        claim = self._ledger.claims[run]
         if run in self._asked:
             error = Failure(type="Cancelled", message="It did not end when it was asked to, and was killed.")
             state = "cancelled"
         else:
             how = f"was ended by {process.signal}" if process.signal else "ended without finishing it"
             state, error = "crashed", Failure(type="Crashed", message=f"The process of this run {how}.")
-        self._say_end(run, due, now, state, error, id=crash_id(run, writer or "never-began"), signal=process.signal)
+        self._say_end(run, claim, now, state, error, id=crash_id(run, writer or "never-began"), signal=process.signal)
 
     def _say_end(
-        self, run: str, due: int, now: int, state: str, error: Failure | None, *, id: str = "", signal: str = ""
+        self, run: str, claim: Claim, now: int, state: str, error: Failure | None, *, id: str = "", signal: str = ""
     ) -> None:
         emit(
             FlowRunFinished(
-                id=id or derived_id(due, state, run), time=now, run=run, flow=self.deployment.flow.name,
-                deployment=self.deployment.name, due=due, state=state, error=error, signal=signal,
+                id=id or derived_id(claim.moment, state, run), time=now, run=run, flow=self.deployment.flow.name,
+                deployment=self.deployment.name, due=claim.due, state=state, error=error, signal=signal,
+                caused_by=claim.caused_by, hops=claim.hops,
             )
         )  # fmt: skip
 
