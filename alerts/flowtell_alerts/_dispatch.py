@@ -24,6 +24,7 @@ from flowtell_alerts._backoff import Chance, rest_after, wait_after
 from flowtell_alerts._digests import Digests, told
 from flowtell_alerts._paces import Paces
 from flowtell_alerts._quiet import Quiet
+from flowtell_alerts._reasons import reasons
 from flowtell_alerts._route import Offer
 from flowtell_alerts._worker import Attempt, Outcome, Worker
 from flowtell_alerts.channels import Channel
@@ -184,8 +185,11 @@ class Dispatch:
             return message_of_test(letter.topic, letter.channel, event.actor, letter.queued, self._pages)
         if isinstance(event, DeploymentDeclared):
             return message_of_change(letter.topic, letter.message, event, letter.version_before, pages=self._pages)
+        incident = _incident(letter)
+        is_news = letter.says in ("opened", "updated", "repeat")
+        why = reasons(self._context.read, incident, self._context.clock()) if is_news else ()
         return message_of(
-            _incident(letter), self._pages, id=letter.message_id, kind=letter.says, acknowledged_by=letter.acknowledged_by,
+            incident, self._pages, id=letter.message_id, kind=letter.says, acknowledged_by=letter.acknowledged_by, why=why,
             before=letter.before,
         )  # fmt: skip
 

@@ -97,6 +97,8 @@ class Message(Struct, frozen=True):
     facts: dict[str, str] = {}
     """The evidence in words: reference, due time, bound."""
     acknowledged_by: str = ""
+    why: list[str] = []
+    """What the log tells of the cause, the answer first: see `flowtell.why`."""
     digest: Digest | None = None
     before: Receipt | None = None
     """What the channel answered when it told of the same thing first: what to update, or where to go on."""
@@ -134,6 +136,7 @@ def message_of(
     id: str = "",
     kind: Kind | None = None,
     acknowledged_by: str = "",
+    why: Iterable[str] = (),
     before: Receipt | None = None,
 ) -> Message:
     """The message about an incident's event; of the event's own kind and id unless others are given."""
@@ -147,6 +150,7 @@ def message_of(
         links=links,
         facts=_facts(event.evidence, event.rule.kind if event.rule else ""),
         acknowledged_by=clean(acknowledged_by, MAX_NAME // 2),
+        why=list(why),
         before=before,
     )
 

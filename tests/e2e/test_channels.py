@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -95,6 +96,34 @@ def test_from_a_run_to_the_receivers(configured, vendors):
     assert len(slack.top()) == 1
     house.until(lambda: not house.sql("SELECT 1 FROM notifications_letters WHERE state NOT IN ('over')"), 30, "all over")
     check_secrets(house)
+
+
+FAILING = """
+from flowtell import failed, flow, task
+
+@task(retries=1)
+def load():
+    raise ValueError("what it said")
+
+@flow(rules=[failed()])
+def nightly():
+    load()
+
+nightly()
+"""
+
+
+def test_every_message_says_why(configured, vendors, tmp_path):
+    """The cause by the log's own facts, in each channel's shape; what an exception said stays here."""
+    house, (slack, pagerduty, hook) = configured, vendors
+    script = tmp_path / "failing.py"
+    script.write_text(FAILING)
+    house.server()
+    subprocess.run([sys.executable, script], capture_output=True, check=False, timeout=60)
+    house.until(lambda: slack.top() and pagerduty.incidents and hook.requests, 30, "told")
+    told = [json.dumps(each, default=str) for each in (slack.top(), pagerduty.incidents, [str(hook.requests[0])])]
+    assert ["task load failed, in the last of 2 attempts: ValueError" in each for each in told] == [True] * 3
+    assert ["what it said" in each for each in told] == [False] * 3
 
 
 def test_a_channel_that_hangs_delays_no_other(configured, vendors, rounds):

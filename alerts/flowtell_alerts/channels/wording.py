@@ -32,6 +32,7 @@ def facts(message: Message) -> list[tuple[str, str]]:
     incident = message.incident
     known = [
         ("Rule", incident.rule.kind),
+        ("Why", "; ".join(message.why)),
         ("Since", moment(incident.since)),
         ("Severity", incident.severity),
         ("Acknowledged by", message.acknowledged_by),

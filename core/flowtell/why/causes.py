@@ -112,7 +112,7 @@ class Chain:
         run = facts.run
         for task in self._facts.failed_tasks(run.id):
             if task.state == "crashed" and task.started is not None:
-                text = f"task {task.name or task.task} was open, for {_between(task.started, run.ended)}"
+                text = f"task {task.task} was open, for {_between(task.started, run.ended)}"
                 yield Fact(cause="task_open", text=text, since=task.started, run=run.id, task_run=task.id)
                 return
 
@@ -194,7 +194,7 @@ class Chain:
         for task in tasks:
             again = facts.last("task_run.retrying", task_run=task.id)
             if again is not None and task.state == "retrying":
-                yield _retry(run, again, f"task {task.name or task.task}", task)
+                yield _retry(run, again, f"task {task.task}", task)
                 return
         for task in tasks:
             waits = facts.last("task_run.waiting", task_run=task.id)
@@ -218,7 +218,7 @@ class Chain:
         others = f", and {len(tasks) - 1} others" if len(tasks) > 1 else ""
         taken = (self._facts.at - (task.started or 0)) / _SECOND
         usual = usual_seconds(self._facts, run, task.task)
-        text = f"task {task.name or task.task} goes on for {lasting(taken)}{others}"
+        text = f"task {task.task} goes on for {lasting(taken)}{others}"
         figures: dict[str, Any] = {"seconds": round(taken, 3)}
         cause = "task_open"
         if usual is not None:
@@ -233,7 +233,7 @@ class Chain:
         run = facts.run
         last = self._facts.last_task(run.id)
         since = last.ended if last is not None else run.started
-        after = f" since task {last.name or last.task} ended" if last is not None else ", and has called no task yet"
+        after = f" since task {last.task} ended" if last is not None else ", and has called no task yet"
         text = f"it is in its own code for {_between(since, self._facts.at)}{after}"
         return Fact(cause="own_code", text=text, since=since, run=run.id)
 
@@ -241,7 +241,7 @@ class Chain:
         """Which of its tasks had the most of its time."""
         task = self._facts.longest_task(facts.run.id)
         if task is not None:
-            text = f"task {task.name or task.task} took {lasting(task.duration or 0)} of it"
+            text = f"task {task.task} took {lasting(task.duration or 0)} of it"
             yield Fact(cause="task_slow", text=text, since=task.started, run=facts.run.id, task_run=task.id)
 
 
@@ -300,7 +300,7 @@ def _crash(run: Run, evidence: tuple[str, ...]) -> Fact:
 
 def _task_failed(run: Run, task: TaskRun, evidence: tuple[str, ...]) -> Fact:
     tries = f", in the last of {task.attempts} attempts" if task.attempts > 1 else ""
-    text = f"task {task.name or task.task} {task.state.replace('_', ' ')}{tries}{_type(task)}"
+    text = f"task {task.task} {task.state.replace('_', ' ')}{tries}{_type(task)}"
     return Fact(
         cause="task_failed", text=text, detail=_message(task), since=task.ended, run=run.id, task_run=task.id,
         events=evidence,
