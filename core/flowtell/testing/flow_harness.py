@@ -79,8 +79,13 @@ class FlowHarness:
 
     def events(self, type: str | None = None, **filters: Any) -> list[Event]:
         """Events in the order in which they were written, of one type by its wire name, such as `measure.recorded`."""
-        wanted = filters if type is None else {"type": type, **filters}
-        return [event for event in self._written.all() if _matches(event, wanted)]
+        if type is not None:
+            return [event for event in self._written.all() if event.type == type and _matches(event, filters)]
+        return [
+            event
+            for event in self._written.all()
+            if all(hasattr(event, name) for name in filters) and _matches(event, filters)
+        ]
 
     def runs(self, flow: str | None = None, **filters: Any) -> list[SeenRun]:
         """Flow runs in the order in which they began, subflows among them."""

@@ -58,9 +58,9 @@ def incidents(events: Sequence[Event], start: int, until: int) -> list[SeenIncid
         ahead = list(events)
         while clock.now < until or ahead:
             clock.now = max(min(_next_look(stage, clock.now, ahead), until), clock.now)
-            now = [event for event in ahead if event.time <= clock.now]
-            ahead = [event for event in ahead if event.time > clock.now] if clock.now < until else []
-            stage.append(now)
+            is_last = clock.now >= until  # a child process has the real clock: what it told is of another day, and counts
+            stage.append([event for event in ahead if is_last or event.time <= clock.now])
+            ahead = [event for event in ahead if not is_last and event.time > clock.now]
             stage.tick()
         for _ in range(_LAST_LOOKS):
             stage.tick(3.0)

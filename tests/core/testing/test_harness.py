@@ -128,6 +128,16 @@ def test_what_does_not_hold_is_told_with_what_there_is(h: FlowHarness, wrong, to
         wrong(h)
 
 
+def test_a_filter_that_there_is_not_is_told(h: FlowHarness) -> None:
+    """A misspelt one would find nothing, and a test of what must not be would hold; of all events, some have it."""
+    nightly("2026-11-20")
+    with pytest.raises(AttributeError, match="sate"):
+        h.runs(sate="failed")
+    with pytest.raises(AttributeError, match="vlaue"):
+        h.events("measure.recorded", vlaue=1)
+    assert {event.type for event in h.events(name="rows")} == {"measure.recorded"}
+
+
 # --- a home of its own
 
 
