@@ -65,7 +65,7 @@ class Reply(NamedTuple):
     peak_memory: int | None = None
 
 
-_SCOPE = ("run", "flow", "root_run", "trace", "sampled", "deployment", "due", "cause")
+_SCOPE = ("run", "flow", "root_run", "trace", "sampled", "deployment", "due", "cause", "caused_by", "hops")
 _RUN = ("id", "dynamic_key", "attempt", "started", "log_prints", "map_index", "keeps", "_name")
 
 

@@ -65,10 +65,13 @@ def emit_event(
     now = time_ns() // 1000 if occurred is None else _moment(occurred)
     identifier = new_id(now) if id is None else _identifier(id)
     named = {"id": resource} if isinstance(resource, str) else dict(resource or {})
+    where = place()
+    if follows:
+        where["caused_by"] = follows
     emit(
         UserEvent(
             type=event, id=identifier, time=now, resource=named, payload=dict(payload or {}),
-            related=tuple(dict(one) for one in related or ()), caused_by=follows or "", **place(),
+            related=tuple(dict(one) for one in related or ()), **where,
         )
     )  # fmt: skip
     return identifier
