@@ -17,6 +17,7 @@ from flowtell_dashboard.acting import add_may
 from flowtell_dashboard.alerts import incident_page
 from flowtell_dashboard.alerts import page as alerts
 from flowtell_dashboard.answers import Answers
+from flowtell_dashboard.comparing import page as comparing
 from flowtell_dashboard.export.routes import add_export
 from flowtell_dashboard.filling import HREF, PATH, PULSE, SEARCH, Filling, fill
 from flowtell_dashboard.filters import RunFilter
@@ -58,6 +59,7 @@ _LAYOUTS: Final[dict[str, Callable[[], Any]]] = {
     "/flow": flow_page.layout,
     "/assets": assets.layout,
     "/asset": asset_page.layout,
+    "/compare": comparing.layout,
     "/alerts": alerts.layout,
     "/health": health.layout,
 }
@@ -158,6 +160,9 @@ def fillings(
         HREF,
         run_page.wanted_page,
     )
+    yield Filling(
+        comparing.PARTS, lambda wanted: comparing.read_compare_page(read, wanted, clock()), SEARCH, comparing.Wanted.of
+    )
     yield Filling(graph.PARTS, lambda run: graph.read_task_graph(read, run), PATH, run_page.wanted_run)
     yield Filling(flows.PARTS, lambda _: flows.shown(summaries(index, clock())))
     yield Filling(
@@ -223,7 +228,7 @@ def _run_in_browser(app: Dash) -> None:
     app.clientside_callback(ClientsideFunction("flowtell", "pulse"), Input("pulse", "data"))
     app.clientside_callback(ClientsideFunction("flowtell", "zone"), Input("zone", "value"))
     app.clientside_callback(ClientsideFunction("flowtell", "title"), Input("run", "data-title"))
-    for page in ("flow", "incident", "asset"):
+    for page in ("flow", "incident", "asset", "compare"):
         app.clientside_callback(ClientsideFunction("flowtell", "title"), Input(page, "data-title"))
     app.clientside_callback(ClientsideFunction("flowtell", "charts"), Input("flow-points", "data"))
     for table in ("runs", "task-runs", "flows", "flow-tasks", "incidents", "rules", "assets"):

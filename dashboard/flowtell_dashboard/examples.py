@@ -39,6 +39,7 @@ ADDRESSES: Final[dict[str, tuple[str, ...]]] = {
     "flow-head": ("?name={flow}", "?name={flow}&environment=prod", "?name=no-such-flow"),
     "assets": ("", "?text=clean", "?owner=ann", "?only=stale", "?only=failed", "?only=unmade", "?after=x://b"),
     "asset-head": ("?key={asset}", "?key={asset}&up={asset}&down={asset}", "?key=no-such-asset"),
+    "compare-head": ("?run={run}", "?run={run}&with={run}", "?run=no-such-run", ""),
     "alerts-summary": ("/alerts",),
     "incident-head": ("/incidents/no-such-incident",),
     "health-head": ("/health",),

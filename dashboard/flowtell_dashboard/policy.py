@@ -12,7 +12,9 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Any, Send], Awaitable[None]]
 
-PAGES: Final = re.compile(r"/|/(timeline|flows|flow|assets|asset|alerts|health)/?|/runs/?|/(runs|incidents)/[^/]{1,200}/?")
+PAGES: Final = re.compile(
+    r"/|/(timeline|flows|flow|assets|asset|compare|alerts|health)/?|/runs/?|/(runs|incidents)/[^/]{1,200}/?"
+)
 """Addresses that are pages. Each is the same document; the page reads the address and shows what it names."""
 
 _LOGGER: Final = logging.getLogger("flowtell.plugin.dashboard")

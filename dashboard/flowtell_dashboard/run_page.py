@@ -22,6 +22,7 @@ from flowtell.store.reading import (
 )
 from flowtell_dashboard import figures, pieces
 from flowtell_dashboard.acting import OPERATE, acts, cancel_button, needs
+from flowtell_dashboard.comparing.page import address as comparing_address
 from flowtell_dashboard.filters import RunFilter
 from flowtell_dashboard.grid import column, grid
 from flowtell_dashboard.pieces import attributes
@@ -253,6 +254,8 @@ def _ways(run: Run, settings: Settings) -> Any:
     ways = []
     if trace := settings.trace_link(run.trace):
         ways.append(html.A("Trace", href=trace, target="_blank", rel="noreferrer"))
+    if run.flow:
+        ways.append(pieces.link("Compare", comparing_address(run.id)))
     # No page of ours, so the browser fetches it: a file to keep.
     ways.append(html.A("Export", href=f"/runs/{run.id}/export.html", download=""))
     asks = [needs("To answer it")] if run.state == "paused" and not run.source else []

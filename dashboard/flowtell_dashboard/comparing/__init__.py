@@ -1,0 +1,1 @@
+"""Two runs of one flow side by side."""
