@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from flowtell.events import PredictionMade
 from flowtell.plugin import BasePlugin, Context
 from flowtell_dashboard.deferred import Deferred
 from flowtell_dashboard.pulse import Pulse
@@ -59,6 +60,7 @@ SHOWN: Final = (
     "notification.failed",
     "deployment.declared",
     "deployment.removed",
+    "prediction.made",
 )
 """Event types after which a page may look different; a heartbeat is none of them."""
 
@@ -104,6 +106,7 @@ class Dashboard(BasePlugin):
         if self._index is not None:
             flow_runs = {event.run for event in events if event.run and event.type.startswith("flow_run.")}
             self._index.note(flow_runs, flows=any(event.type == "flow.declared" for event in events))
+            self._index.predict(dict(_predicted(events)))
         self._sources.take(events)
         self.pulse.beat(events[-1].seq)
 
@@ -115,6 +118,13 @@ class Dashboard(BasePlugin):
     def close(self, timeout: float) -> None:
         """Let the pages go that still follow this plugin; one made anew has its own."""
         self.pulse.end()
+
+
+def _predicted(events: Sequence[Event]) -> Iterator[tuple[str, int]]:
+    """Runs, and when they are predicted to end."""
+    for event in events:
+        if isinstance(event, PredictionMade) and event.run and event.expected is not None:
+            yield event.run, event.expected
 
 
 def create(configuration: Mapping[str, Any]) -> Dashboard:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flowtell import bus, flow
-from flowtell.events import FlowRunFinished, FlowRunScheduled, FlowRunStarted
+from flowtell import bus, deadline, flow
+from flowtell.events import FlowDeclared, FlowRunFinished, FlowRunScheduled, FlowRunStarted, PredictionMade
 from flowtell.ids import new_id
 
 SECOND = 1_000_000
@@ -125,6 +126,31 @@ def test_a_run_to_come_has_a_mark(visit, server):
     page = painted(visit("/timeline?last=1h"))
     page.waits_for("#timeline-summary", "1 due and not started")
     page.waits_for(".lane-label", "soon")
+
+
+def test_a_deadline_and_a_predicted_end_have_marks(visit, server):
+    """In their lane, in the numbers above, in the table below, and where one points at them."""
+    now = time.time_ns() // 1000
+    at = datetime.fromtimestamp(now / 1e6, UTC) - timedelta(minutes=20)
+    rules = (deadline(f"{at.hour:02}:{at.minute:02}"),)
+    run = new_id()
+    bus.emit(FlowDeclared(id=new_id(), time=now, flow="nightly", environment="prod", rules=rules))
+    tell(FlowRunStarted, run=run, flow="nightly", time=now - 1800 * SECOND)
+    page = painted(visit("/timeline?last=1h"))
+    page.waits_for("#timeline-summary", "1 deadline, in 1 lane")
+    bus.emit(PredictionMade(id=new_id(), time=now, run=run, flow="nightly", expected=now + 30 * SECOND))
+    page.waits_for("#timeline-summary", "1 predicted end")
+    page.page.locator("#timeline .twin summary").click()
+    page.waits_for("#timeline-table td", "deadline")
+    page.waits_for("#timeline-table td", "expected end")
+    canvas = page.page.locator("#timeline-canvas").bounding_box()
+    ago = now / 1e6 - at.replace(second=0, microsecond=0).timestamp()
+    place = canvas["x"] + canvas["width"] * (0.98 - ago / 3600)
+    for step in range(-60, 60, 3):
+        page.page.mouse.move(place + step, canvas["y"] + 8)
+        if page.page.locator("#timeline-tip", has_text="Deadline of nightly").is_visible():
+            return
+    raise AssertionError("no words at the deadline's mark")
 
 
 def test_keys_move_the_window_and_the_address_follows(visit, night):

@@ -175,8 +175,11 @@
     const filtered = data.shown !== data.of ? `${count(data.shown)} of ${count(data.of)} runs match` : `${count(data.of)} run${data.of === 1 ? "" : "s"}`;
     const failed = data.failed ? `, ${count(data.failed)} ended badly` : "";
     const coming = data.marks.length ? `, ${count(data.marks.length)} due and not started` : "";
+    const deadlines = data.promises.filter((each) => each[2] === "deadline").length;
+    const expected = data.promises.length - deadlines;
+    const promised = `${deadlines ? `, ${count(deadlines)} deadline${deadlines === 1 ? "" : "s"}` : ""}${expected ? `, ${count(expected)} predicted end${expected === 1 ? "" : "s"}` : ""}`;
     const since = data.since ? `; runs before ${clock.at(data.since / 1000, true)} are not drawn` : "";
-    $("timeline-summary").textContent = `${filtered}${failed}${coming}, in ${count(data.lanesInAll)} lane${data.lanesInAll === 1 ? "" : "s"}${since}`;
+    $("timeline-summary").textContent = `${filtered}${failed}${coming}${promised}, in ${count(data.lanesInAll)} lane${data.lanesInAll === 1 ? "" : "s"}${since}`;
     if (!data.lanesInAll) nothing(data);
     labels(data);
     if ($("timeline-table").parentElement.open) table(data);
@@ -225,15 +228,18 @@
   }
   function table(data) {
     const body = document.createElement("tbody");
-    for (const [name, beside, runs, bad, running] of data.lanes) {
+    const promised = data.lanes.map(() => []);
+    for (const [lane, , what, at] of data.promises) promised[lane]?.push(`${what === "deadline" ? "deadline" : "expected end"} ${clock.at(at / 1000, true)}`);
+    data.lanes.forEach(([name, beside, runs, bad, running], lane) => {
       const row = document.createElement("tr");
-      row.append(part("th", name), ...[beside, count(runs), count(bad), count(running)].map((cell) => part("td", cell)));
+      const cells = [beside, count(runs), count(bad), count(running), ...(data.promises.length ? [promised[lane].join(", ")] : [])];
+      row.append(part("th", name), ...cells.map((cell) => part("td", cell)));
       row.firstChild.scope = "row";
       body.append(row);
-    }
+    });
     const head = document.createElement("thead");
     const names = document.createElement("tr");
-    for (const name of ["Lane", "", "Runs", "Ended badly", "Running"]) names.append(part(name ? "th" : "td", name));
+    for (const name of ["Lane", "", "Runs", "Ended badly", "Running", ...(data.promises.length ? ["By when"] : [])]) names.append(part(name ? "th" : "td", name));
     head.append(names);
     const whole = document.createElement("table");
     whole.append(head, body);
@@ -353,6 +359,7 @@
   }
   function open(x, y, event) {
     const found = page.data && flowtell.timelinePaint.hit(page.data, page.view, x, y);
+    if (found && found.promise) return;
     if (!found) return;
     if (found.run) {
       if (event.ctrlKey || event.metaKey) window.open(`/runs/${found.run}`, "_blank", "noopener");
@@ -385,7 +392,7 @@
     const place = $("timeline-tip");
     page.pointed = found;
     if (!found) return void (place.hidden = true);
-    const words = found.run ? [] : columnWords(found);
+    const words = found.run ? [] : found.promise ? promiseWords(found) : columnWords(found);
     if (found.run) {
       const run = await flowtell.timelineData.label(found.run);
       if (page.pointed !== found || !run) return;
@@ -408,6 +415,10 @@
     if (took !== null) lines.push(`${run.ended ? "took" : "for"} ${clock.duration(took)}`);
     if (run.error) lines.push(run.error);
     return [head, state, ...lines.map((line) => part("span", line))];
+  }
+  function promiseWords({ promise: [, , what, at], lane }) {
+    const name = page.data.lanes[lane] ? page.data.lanes[lane][0] : "";
+    return [part("b", what === "deadline" ? `Deadline of ${name}` : `A run of ${name} is expected to end`), part("span", clock.at(at / 1000))];
   }
   function columnWords({ column, lane }) {
     const { data } = page;

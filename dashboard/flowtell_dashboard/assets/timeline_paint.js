@@ -57,6 +57,7 @@
     columns(context, data, view, to, top);
     bars(context, data, view, to, top);
     marks(context, data, view, to, top);
+    promises(context, data, view, to, top);
     folds(context, data, view, to);
   }
 
@@ -163,6 +164,31 @@
     }
   }
 
+  // A deadline is a line with a flag through its lane; a predicted end an open circle on the height of the bars.
+  function promises(context, data, view, to, top) {
+    for (const [lane, place, what] of data.promises) {
+      const [x, y] = [Math.round(to.x(place)) + 0.5, top(lane)];
+      if (x < -8 || x > view.width + 8 || y < -view.lane || y > view.height) continue;
+      context.strokeStyle = context.fillStyle = what === "deadline" ? colours["--ink"] : colours.states[data.states.indexOf("running")];
+      context.lineWidth = 1.5;
+      context.beginPath();
+      if (what === "deadline") {
+        context.moveTo(x, y + 2);
+        context.lineTo(x, y + view.lane - 2);
+        context.stroke();
+        context.beginPath();
+        context.moveTo(x, y + 2);
+        context.lineTo(x + 7, y + 5);
+        context.lineTo(x, y + 8);
+        context.fill();
+      } else {
+        context.arc(x, y + view.lane / 2, 4.5, 0, 2 * Math.PI);
+        context.stroke();
+      }
+      context.lineWidth = 1;
+    }
+  }
+
   function folds(context, data, view, to) {
     context.strokeStyle = colours["--quiet"];
     context.setLineDash([3, 3]);
@@ -246,6 +272,8 @@
       if (x >= left - 2 && x <= right + 2 && y >= up - 1 && y <= up + high + 1) best = { bar: i, run: data.runs[i], lane };
     }
     const mark = data.marks.find((each) => each[0] === lane && Math.abs(to.x(each[1]) - x) < 6);
+    const promise = data.promises.find((each) => each[0] === lane && Math.abs(to.x(each[1]) - x) < 4); // on top of bars
+    if (promise) return { promise, lane };
     if (best || mark) return best || { run: mark[2], lane };
     const place = (x - to.shift) / to.scale / COLUMN;
     for (let i = 0; i < data.columnLane.length; i += 1) {

@@ -144,7 +144,7 @@ def _facts(run: Run, other: Run, now: int) -> Any:
         ["Run", *(pieces.link(each.name or each.id[:12], f"/runs/{each.id}") for each in (run, other)), ""],
         ["State", *(pieces.state(each.state) for each in (run, other)), ""],
         ["Started", *(pieces.moment(each.started) for each in (run, other)), ""],
-        ["Duration", *("" if each is None else lasted(each) for each in took), _difference(*took)],
+        ["Duration", *("" if each is None else _lasted(each) for each in took), _difference(*took)],
         ["Attempts", str(run.attempts), str(other.attempts), ""],
     ]
     told = (
@@ -154,6 +154,10 @@ def _facts(run: Run, other: Run, now: int) -> Any:
     )
     rows += [[name, mine, its, "" if mine == its else "differs"] for name, mine, its in told if mine or its]
     return html.Section([html.H2("The runs"), table(("Fact", *_COLUMNS[1:]), rows)])
+
+
+def _lasted(seconds: float) -> str:
+    return f"{seconds * 1000:.3g} ms" if seconds < 0.1 else lasted(seconds)
 
 
 def _took(run: Run, now: int) -> float | None:
@@ -207,7 +211,7 @@ def _difference(mine: float | None, its: float | None) -> str:
     if abs(more) < 0.0005:
         return "same"
     sign = "+" if more > 0 else "\N{MINUS SIGN}"
-    return _share(f"{sign}{lasted(abs(more))}", mine, its)
+    return _share(f"{sign}{_lasted(abs(more))}", mine, its)
 
 
 def _share(said: str, mine: float, its: float) -> str:
@@ -240,7 +244,7 @@ def _words(pair: Pair) -> str:
 
 
 def _seconds(stretch: Stretch | None) -> Any:
-    return [pieces.state(stretch.state), f" {lasted(stretch.seconds)}"] if stretch else ""
+    return [pieces.state(stretch.state), f" {_lasted(stretch.seconds)}"] if stretch else ""
 
 
 def _bars(pair: Pair, most: float) -> Any:

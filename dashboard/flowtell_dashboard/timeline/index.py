@@ -7,7 +7,7 @@ the store before the next view is drawn, so a view is never older than the `seq`
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -20,6 +20,7 @@ from flowtell.store.tables import runs
 from flowtell_dashboard.timeline.blocks import STATES
 from flowtell_dashboard.timeline.columns import OPEN, Columns, Rows
 from flowtell_dashboard.timeline.kinds import Kind, Kinds
+from flowtell_dashboard.timeline.promises import Deadline, deadlines_of
 
 if TYPE_CHECKING:
     from flowtell.store.reading import Read
@@ -66,11 +67,16 @@ class Index:
         self.columns = Columns()
         self.ahead: dict[str, Ahead] = {}
         self.owners: dict[tuple[str, str], tuple[str, ...]] = {}
+        self.deadlines: dict[tuple[str, str], tuple[Deadline, ...]] = {}
+        """Of flows that state any, by name and environment."""
+        self.expected: dict[str, int] = {}
+        """When runs that go on are predicted to end, in µs."""
         self.since: int | None = None
         """Runs that began earlier are not in memory; None where all are."""
         self._read, self._most = read, most
         self._noted: set[str] = set()
         self._noting = threading.Lock()
+        self._predicted: dict[str, int] = {}
         self._flows_changed = True
         self._open: dict[tuple[int, int], int] = {}
         """Runs whose row may still move: by id, the start that they have there."""
@@ -110,12 +116,41 @@ class Index:
             flows, self._flows_changed = self._flows_changed, False
         try:
             if flows:
-                self.owners = {(flow.flow, flow.environment): flow.owners for flow in list_flows(self._read, limit=_FLOWS)}
+                self._read_flows()
             if noted:
                 self._read_again(sorted(noted))
+            if self._predicted or (noted and self.expected):
+                self._take_predictions()
         except BaseException:
             self.note(noted, flows=flows)  # the next view tries again
             raise
+
+    def _read_flows(self) -> None:
+        known = {(flow.flow, flow.environment): flow for flow in list_flows(self._read, limit=_FLOWS)}
+        self.owners = {name: flow.owners for name, flow in known.items()}
+        found = {name: deadlines_of(flow.rules) for name, flow in known.items() if flow.rules}
+        self.deadlines = {name: deadlines for name, deadlines in found.items() if deadlines}
+
+    def predict(self, expected: Mapping[str, int]) -> None:
+        """These runs are predicted to end at these moments. From any thread; the last word on a run counts."""
+        with self._noting:
+            self._predicted.update(expected)
+
+    def _take_predictions(self) -> None:
+        """Of runs that go on, at most `AHEAD`."""
+        with self._noting:
+            told, self._predicted = self._predicted, {}
+        kept = {**self.expected, **told}
+        self.expected = {run: at for run, at in kept.items() if self.kind_of_open(run) is not None}
+        for run in list(self.expected)[:-AHEAD]:
+            del self.expected[run]
+
+    def kind_of_open(self, run: str) -> int | None:
+        """The number of a run's kind, while the run goes on."""
+        key = _halves(run)
+        started = self._open.get(key)
+        place = self.columns.find(key, started) if started is not None else None
+        return int(self.columns.rows.kind[place]) if place is not None else None
 
     def _read_again(self, ids: Sequence[str]) -> None:
         new: list[Row[Any]] = []

@@ -12,6 +12,7 @@ from flowtell_dashboard.timeline.axis import Axis
 from flowtell_dashboard.timeline.columns import Rows
 from flowtell_dashboard.timeline.index import Ahead, Index, mask_of_states
 from flowtell_dashboard.timeline.kinds import Lane
+from flowtell_dashboard.timeline.promises import Promise, promises
 from flowtell_dashboard.timeline.question import Question
 
 MARKS: Final = 2_000
@@ -39,6 +40,16 @@ class Mark(NamedTuple):
     late: bool
 
 
+class Promised(NamedTuple):
+    """A `deadline`, or when a run is `expected` to end: where on the picture."""
+
+    lane: int
+    place: float
+    what: str
+    at: int
+    run: str
+
+
 class View(NamedTuple):
     """What is drawn. `lanes` are those asked for, of `lanes_in_all`; `shown` runs pass the filters, of `of` in the window.
 
@@ -56,6 +67,7 @@ class View(NamedTuple):
     bars: blocks.Bars
     columns: blocks.Columns
     marks: list[Mark]
+    promises: list[Promised]
     newest: int
     """When the newest run of all began, in µs; 0 where there is none."""
     since: int | None
@@ -83,13 +95,15 @@ def view(index: Index, question: Question, now: int) -> View:
         rows = rows._replace(ended=np.minimum(rows.ended, max(now, begin)))
         names, table = index.kinds.lanes(question.by)
         ahead = _ahead(index, question, begin, end)
+        promised = promises(index, question, begin, end)
         bad = (rows.state >= blocks.FIRST_BAD) & inside
         placed = _place(rows, inside, table)
         lanes, order = _lanes(placed, names, question, {lane for _, each in ahead for lane in _lanes_of(each.kind, table)})
         axis = _axis(question, rows)
         return _drawn(
             question, axis, placed, lanes, order, shown=int(inside.sum()), of=of, failed=int(bad.sum()),
-            marks=_marks(ahead, axis, order, table, question), newest=index.columns.newest, since=index.since,
+            marks=_marks(ahead, axis, order, table, question),
+            promises=_promised(promised, axis, order, table, question), newest=index.columns.newest, since=index.since,
         )  # fmt: skip
 
 
@@ -195,4 +209,19 @@ def _marks(
         for (run, each), place in zip(ahead, places, strict=True)
         for lane in _lanes_of(each.kind, table)
         if 0 <= order[lane] - question.first_lane < question.lanes
+    ]
+
+
+def _promised(
+    found: list[Promise], axis: Axis, order: NDArray[np.int32], table: NDArray[np.int32], question: Question
+) -> list[Promised]:
+    """In each lane once, also where the flow has runs of several kinds in it."""
+    places = axis.place(np.array([each.at for each in found], np.int64))
+    return [
+        Promised(lane, float(place), each.what, each.at, each.run)
+        for each, place in zip(found, places, strict=True)
+        for lane in sorted(
+            {int(order[lane]) - question.first_lane for kind in each.kinds for lane in _lanes_of(kind, table)}
+        )
+        if 0 <= lane < question.lanes
     ]

@@ -45,6 +45,7 @@ def _head(view: View, seq: int, now: int) -> dict[str, Any]:
         "since": view.since,
         "runs": view.ids,
         "marks": view.marks,
+        "promises": view.promises,
     }
 
 
