@@ -1,4 +1,4 @@
-"""What it takes to map 10,000 trivial tasks: on threads, and on two worker processes, with all events journaled.
+"""What it takes to map 10,000 trivial tasks with all events journaled: on threads, two worker processes, two Dask workers.
 
 The quickest of some rounds counts, as on a busy machine the others were disturbed.
 """
@@ -23,7 +23,7 @@ def measure(quick: bool) -> list[Figure]:
 
         bus.renew()
         try:
-            return [_threads(quick), *_processes(quick)]
+            return [_threads(quick), *_processes(quick), *_dask(quick)]
         finally:
             bus.renew()
 
@@ -56,6 +56,36 @@ def _processes(quick: bool) -> list[Figure]:
         Figure("a flow of two tasks on two new processes", start * 1e3, "ms"),
         Figure("10,000 mapped tasks on two processes", seconds * MANY / count, "s", note=note),
     ]
+
+
+def _dask(quick: bool) -> list[Figure]:
+    """Against `Client.map` of the function itself, on the same cluster, in turn with it."""
+    import logging
+
+    from distributed import Client, LocalCluster
+
+    from flowtell import DaskTaskRunner
+
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    count = 500 if quick else MANY
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster) as client,
+    ):
+        mapped = _mapping_flow(DaskTaskRunner(address=cluster.scheduler_address))
+        mapped(10)
+        client.gather(client.map(_same, range(10)))
+        floor = _seconds(lambda: client.gather(client.map(_same, range(count), pure=False)))
+        seconds = _seconds(lambda: mapped(count))
+    note = f"Client.map of the bare function: {floor * MANY / count:.1f} s"
+    return [
+        Figure("10,000 mapped tasks on two Dask workers", seconds * MANY / count, "s", note=note),
+        Figure("the same in bare Client.map", seconds / floor, "times", at_most=3, note=note),
+    ]
+
+
+def _same(x: int) -> int:
+    return x
 
 
 def _mapping_flow(runner: Any) -> Callable[[int], Any]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flowtell.engine.concurrency import concurrency
     from flowtell.engine.context import bind
     from flowtell.engine.current import current_run
+    from flowtell.engine.dask import DaskTaskRunner
     from flowtell.engine.flows import Flow
     from flowtell.engine.logs import get_run_logger
     from flowtell.engine.marks import allow_failure, unmapped
@@ -37,6 +38,7 @@ __version__ = VERSION
 _LATER = {
     "Asset": "engine.assets",
     "Flow": "engine.flows",
+    "DaskTaskRunner": "engine.dask",
     "ProcessPoolTaskRunner": "engine.processes",
     "RunInput": "engine.run_input",
     "Secret": "engine.named_settings",
@@ -89,6 +91,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Asset",
+    "DaskTaskRunner",
     "Flow",
     "ProcessPoolTaskRunner",
     "RunInput",

@@ -1089,10 +1089,11 @@ class WorkerDied(TaskRunnerError):
 
     code = "FT2701"
 
-    def __init__(self, task: str, worker: str, how: str, signal: str = "") -> None:
+    def __init__(self, task: str, worker: str, how: str, signal: str = "", *, begun_anew: bool = False) -> None:
         self.task, self.worker, self.how, self.signal = task, worker, how, signal
+        then = "Another has begun it again." if begun_anew else "Others go on; `retries` begins it again."
         why = " Unless somebody killed it, memory ran out: the kernel's log tells." if signal == "SIGKILL" else ""
-        super().__init__(f"Worker {worker} {how} while it ran task '{task}'.{why} Others go on; `retries` begins it again.")
+        super().__init__(f"Worker {worker} {how} while it ran task '{task}'.{why} {then}")
 
 
 class CannotCross(TaskRunnerError):

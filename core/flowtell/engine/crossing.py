@@ -61,6 +61,8 @@ class Reply(NamedTuple):
     said: Said | None = None
     secrets: tuple[str, ...] = ()
     """Those that the body has loaded."""
+    lines: tuple[bytes, ...] = ()
+    """Events of the body that have found no other way."""
     cpu_seconds: float = 0.0
     peak_memory: int | None = None
 
@@ -69,8 +71,8 @@ _SCOPE = ("run", "flow", "root_run", "trace", "sampled", "deployment", "due", "c
 _RUN = ("id", "dynamic_key", "attempt", "started", "log_prints", "map_index", "keeps", "_name")
 
 
-def pack(run: TaskRun, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Package:
-    """What to send for an attempt of `run`.
+def pack(run: TaskRun, args: tuple[Any, ...], kwargs: dict[str, Any], **run_facts: Any) -> Package:
+    """What to send for an attempt of `run`; `run_facts` are such as it will have by then.
 
     Raises:
         CannotCross: something cannot be pickled; it is named.
@@ -81,7 +83,7 @@ def pack(run: TaskRun, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Package
         task=_pickled(run.work.name, "The code", run.work, pickled_task),
         arguments=_pickled_arguments(run, args, kwargs),
         surroundings={name: getattr(run.scope, name) for name in _SCOPE},
-        run={name: getattr(run, name) for name in _RUN},
+        run={name: getattr(run, name) for name in _RUN} | run_facts,
         inputs=None if lineage is None else lineage.inputs(),
         holding=holding.get(),
         secrets=known_secrets(),

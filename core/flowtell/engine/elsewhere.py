@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from flowtell import bus
 from flowtell.engine import drivers
 from flowtell.engine.crossing import Package, Reply, pack, seek_secrets, unpacked
+from flowtell.errors import CannotCross, UpstreamFailed, WorkerDied
 
 if TYPE_CHECKING:
+    from flowtell.engine.runs import Run
     from flowtell.engine.task_runs import TaskRun
     from flowtell.events import TaskRunFinished
 
@@ -37,6 +40,8 @@ class FarBody:
         self._cpu_seconds += reply.cpu_seconds
         self._peak_memory = max(self._peak_memory or 0, reply.peak_memory or 0) or None
         seek_secrets(reply.secrets)
+        for line in reply.lines:
+            bus.relay(line, write=True)
         result = unpacked(reply)
         if reply.said is not None:
             self._hear(reply)
@@ -64,3 +69,62 @@ def drive(run: TaskRun, carry: Carry) -> Any:
     run.function, run.is_elsewhere = body, True
     run.finished_event = body.finished
     return drivers.call(run)
+
+
+class Flight(Protocol):
+    """A call that waits elsewhere for its turn."""
+
+    def wait_begun(self) -> None:
+        """Until it has begun, or has ended without."""
+
+    def reply(self) -> Reply | WorkerDied:
+        """How it went; or who was lost, where it has begun anew: then this is asked again."""
+
+
+class QueuedBody(FarBody):
+    """As `FarBody`, of a call whose attempt starts when somebody begins it, not when it is sent."""
+
+    def __init__(self, run: TaskRun, send: Callable[[TaskRun, Package], Flight]) -> None:
+        super().__init__(run, _not_so)
+        self._send, self._begin_run = send, run.begin
+        self._flight: Flight | None = None
+        self._problem: Exception | None = None
+
+    def begin(self) -> Run:
+        """In place of the run's own: an attempt starts once the call has begun."""
+        run = self._run
+        if not run.is_known:
+            self._flight = self._problem = None
+            try:
+                self._wait_for_turn()
+            except (CannotCross, UpstreamFailed) as error:  # raised by the attempt, which begins in order to fail
+                self._problem = error
+            if run.has_ended():  # cancelled while it waited
+                raise KeyboardInterrupt
+        return self._begin_run()
+
+    def _wait_for_turn(self) -> None:
+        run = self._run
+        run.open_early()
+        self._flight = self._send(run, pack(run, run.args, run.kwargs, attempt=run.attempt + 1))
+        self._flight.wait_begun()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._problem is not None or self._flight is None:
+            raise self._problem or KeyboardInterrupt
+        while isinstance(reply := self._flight.reply(), WorkerDied):
+            self._run.was_lost(reply)
+        return self.taken(reply)
+
+
+def drive_queued(run: TaskRun, send: Callable[[TaskRun, Package], Flight]) -> Any:
+    """As `drive`, by way of somebody else's queue."""
+    body = QueuedBody(run, send)
+    run.function, run.is_elsewhere = body, True
+    run.finished_event = body.finished
+    run.begin = body.begin  # type: ignore[method-assign]  # of this run alone
+    return drivers.call(run)
+
+
+def _not_so(_run: TaskRun, _package: Package) -> Reply:
+    raise NotImplementedError

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flowtell.engine import context, drivers
@@ -27,8 +27,6 @@ from flowtell.errors import FlowtellError, WorkerCannotLoad
 from flowtell.machine import this_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from flowtell.engine.crossing import Package
     from flowtell.engine.runs import Run
     from flowtell.engine.tasks import Task
@@ -36,7 +34,8 @@ if TYPE_CHECKING:
 
 def perform(package: Package) -> Reply:
     """Call the function of a package and say how that went. Raises only what ends this process."""
-    cpu = time.process_time()
+    cpu_time = time.process_time if threading.current_thread() is threading.main_thread() else time.thread_time
+    cpu = cpu_time()
     run: _FarRun | None = None
     seek_secrets(package.secrets)
     try:
@@ -48,7 +47,7 @@ def perform(package: Package) -> Reply:
     else:
         reply = Reply(value=value, said=run.said(result))
     return reply._replace(
-        secrets=known_secrets(), cpu_seconds=time.process_time() - cpu, peak_memory=peak_memory(time.perf_counter_ns())
+        secrets=known_secrets(), cpu_seconds=cpu_time() - cpu, peak_memory=peak_memory(time.perf_counter_ns())
     )
 
 
@@ -77,8 +76,13 @@ class _FarRun(TaskRun):
         self.__dict__.update({name: value for name, value in package.run.items() if name != "keeps"})
         self.keeps = package.run["keeps"]  # type: ignore[misc]  # of its class, where it was submitted
         self.task_run, self.work, self.task, self._process = self.id, task, task.name, context.process
+        self.started = self.started or time.time_ns() // 1000
         self.scope = self.outer = _FarScope(f"{task.name}-{self.dynamic_key}", package.surroundings)
         self.function, self.args, self.kwargs = task.fn, args, kwargs
+        if self.log_prints:
+            from flowtell.engine.prints import recording_prints
+
+            self.function = recording_prints(task.fn, task.colour)
         self._inputs = package.inputs
 
     def begin(self) -> Run:
@@ -123,11 +127,10 @@ class _FarRun(TaskRun):
 def _run(run: _FarRun) -> Any:
     """Run the body, and all that it submitted: nothing outlives what is around it."""
     try:
-        with _prints_of(run):
-            result = drivers.run_to_end(run, run.work.colour)
-            while futures := [one.future for one in list(run.scope.open.values()) if one.future is not None]:
-                for future in futures:
-                    future.wait()
+        result = drivers.run_to_end(run, run.work.colour)
+        while futures := [one.future for one in list(run.scope.open.values()) if one.future is not None]:
+            for future in futures:
+                future.wait()
     except BaseException:
         for open_one in list(run.scope.open.values()):
             open_one.cancel()
@@ -148,20 +151,6 @@ def _settled(result: Any) -> Any:
     from flowtell.engine.containers import replace
 
     return replace(result, lambda item: item.result() if isinstance(item, Future) else item)
-
-
-@contextmanager
-def _prints_of(run: _FarRun) -> Iterator[None]:
-    if not run.log_prints:
-        yield
-        return
-    from flowtell.engine.prints import capture_prints, release_prints
-
-    capture_prints()
-    try:
-        yield
-    finally:
-        release_prints()
 
 
 _tasks: dict[bytes, Task[..., Any]] = {}

@@ -44,6 +44,10 @@ class KeptTaskRun(TaskRun):
         self.args, self.kwargs = self.inputs.resolved()
         return True
 
+    @property
+    def is_known(self) -> bool:  # type: ignore[override]  # of any other run it is the class's
+        return self.reuse.known is not None
+
     def begin(self) -> Run:
         return super().begin() if self.reuse.known is None else self
 

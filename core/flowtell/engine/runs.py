@@ -63,6 +63,8 @@ class Run:
     # on the class: a run that has no need of them does not pay for them
     attempt: int = 0
     """The one that runs or ran last; 0 before the first."""
+    lost: int = 0
+    """Attempts that another worker has begun anew, which use up no retry."""
     delay: float = 0.0
     """Seconds to wait before the next attempt."""
     state: str = "pending"
@@ -227,7 +229,7 @@ class Run:
 
     def _may_retry(self, error: BaseException, end: str) -> bool:
         retries = self.work.retries
-        if self.attempt > retries.times or self.attempt == 0 or isinstance(error, CannotCross):
+        if self.attempt - self.lost > retries.times or self.attempt == 0 or isinstance(error, CannotCross):
             return False
         if retries.condition is None:
             return True
@@ -242,6 +244,15 @@ class Run:
         from flowtell.engine.hooks import call_hooks
 
         call_hooks(self, state)
+
+    def was_lost(self, error: BaseException) -> None:
+        """Whoever ran the attempt is gone, and another has begun the next one."""
+        if self.has_ended():
+            return
+        self.lost, self.delay = self.lost + 1, 0.0
+        self._say_retrying(error)
+        self.attempt += 1
+        self._say_started(time_ns() // 1000)
 
     def has_ended(self) -> bool:
         return self.state in _ENDED

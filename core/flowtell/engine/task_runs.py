@@ -43,6 +43,8 @@ class TaskRun(Run):
     """Whether its result may be made of more than `provides`."""
     keeps: ClassVar[bool] = False
     """Whether its result is kept, with what it told of assets."""
+    is_known: bool = False
+    """Whether its result is known, and its body need not run."""
     written: tuple[Any, ...] | None = None
     """Values that stand in the code that called it, see `unfollowed`; None where nothing had brought assets by then."""
     _name: str = ""
@@ -112,6 +114,15 @@ class TaskRun(Run):
             )
         )  # fmt: skip
 
+    def open_early(self) -> None:
+        """Have ready what its body is given, before an attempt begins.
+
+        Raises:
+            UpstreamFailed: something that it was to be given did not end well.
+        """
+        if self.attempt == 0:
+            self._open(time_ns() // 1000)
+
     def _open(self, now: int) -> None:
         if self.inputs is not None:
             self.args, self.kwargs = self.inputs.resolved()
@@ -121,11 +132,11 @@ class TaskRun(Run):
             self.open_lineage()
 
     def _ready(self) -> None:
-        if self.work.run_name is not None:
+        if self.work.run_name is not None and not self._name:
             from flowtell.engine.run_names import run_name
 
             self._name = run_name(self.work, self.args, self.kwargs)
-        if self.work.log_prints:
+        if self.work.log_prints and not self.is_elsewhere:
             from flowtell.engine.prints import recording_prints
 
             self.function = recording_prints(self.function, self.work.colour)

@@ -15,6 +15,7 @@ NAMES = {
     "RunInput",
     "Secret",
     "Settings",
+    "DaskTaskRunner",
     "ProcessPoolTaskRunner",
     "ThreadPoolTaskRunner",
     "allow_failure",
