@@ -42,6 +42,10 @@ def test_artifacts(reader, root):
     reader.follow(root / "docs" / "artifacts.md")
 
 
+def test_automations(reader, root):
+    reader.follow(root / "docs" / "automations.md")
+
+
 def test_settings(reader, root):
     reader.follow(root / "docs" / "settings.md")
 
