@@ -252,7 +252,8 @@ def _say_end(kind: Any, block: Transaction, tasks: list[str], error: BaseExcepti
             _say_end(kind, inner, inner.tasks(), error)
     now = time_ns() // 1000
     told = None if error is None else failure_of(error)
-    emit(kind(id=new_id(now), time=now, key=block.key, tasks=tuple(tasks), error=told, caused_by=block.begun, **place()))
+    around = {**place(), "caused_by": block.begun}
+    emit(kind(id=new_id(now), time=now, key=block.key, tasks=tuple(tasks), error=told, **around))
     if block.parent is None and block.record is not None:
         block.record.close()
 

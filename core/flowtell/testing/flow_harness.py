@@ -13,7 +13,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from flowtell import bus
 from flowtell.answers.box import Box, Line
@@ -34,6 +36,8 @@ from flowtell.testing.judged import SeenIncident, incidents
 from flowtell.testing.seen_runs import SeenRun, flow_runs, task_runs
 from flowtell.testing.simulated_time import Moment, SimulatedTime, as_microseconds, in_place
 from flowtell.testing.written_events import WrittenEvents
+
+S = TypeVar("S", bound=Struct)
 
 ENVIRONMENT: Final = "test"
 _LOOK_SECONDS: Final = 0.005
@@ -81,16 +85,13 @@ class FlowHarness:
         """Events in the order in which they were written, of one type by its wire name, such as `measure.recorded`."""
         if type is not None:
             return [event for event in self._written.all() if event.type == type and _matches(event, filters)]
-        return [
-            event
-            for event in self._written.all()
-            if all(hasattr(event, name) for name in filters) and _matches(event, filters)
-        ]
+        having = [event for event in self._written.all() if all(hasattr(event, name) for name in filters)]
+        return [event for event in having if _matches(event, filters)]
 
     def runs(self, flow: str | None = None, **filters: Any) -> list[SeenRun]:
         """Flow runs in the order in which they began, subflows among them."""
         wanted = filters if flow is None else {"flow": flow, **filters}
-        return [run for run in flow_runs(self._written.all()) if _matches(run, wanted)]
+        return _matching(flow_runs(self._written.all()), SeenRun, wanted)
 
     def run(self, flow: str | None = None, **filters: Any) -> SeenRun:
         """The one flow run.
@@ -103,7 +104,7 @@ class FlowHarness:
     def task_runs(self, task: str | None = None, **filters: Any) -> list[SeenRun]:
         """Task runs in the order in which they began."""
         wanted = filters if task is None else {"task": task, **filters}
-        return [run for run in task_runs(self._written.all()) if _matches(run, wanted)]
+        return _matching(task_runs(self._written.all()), SeenRun, wanted)
 
     def task_run(self, task: str | None = None, **filters: Any) -> SeenRun:
         """The one task run. As `run`."""
@@ -126,7 +127,7 @@ class FlowHarness:
         """What the flows' rules, and those of `flowtell.toml`, make of it up to now. Needs flowtell-alerts."""
         wanted = {**filters, **({} if rule is None else {"rule": rule}), **({} if flow is None else {"flow": flow})}
         found = incidents(self._written.all(), self._start, self._clock.now)
-        return [incident for incident in found if _matches(incident, wanted)]
+        return _matching(found, SeenIncident, wanted)
 
     # --- assertions
 
@@ -370,6 +371,15 @@ def _questions() -> list[Any]:
     """Pauses of the run around the caller that wait, the latest last."""
     run = current.get()
     return list(run.letters.open) if isinstance(run, FlowRun) and run.letters is not None else []
+
+
+def _matching(found: Sequence[S], kind: type[S], wanted: Mapping[str, Any]) -> list[S]:
+    """Those that have these attributes; a name that is none is told, also where there is nothing to look at."""
+    known = kind.__struct_fields__
+    for name in wanted:
+        if name not in known:
+            raise TypeError(f"{name!r} filters nothing here; there is {', '.join(known)}")
+    return [one for one in found if _matches(one, wanted)]
 
 
 def _matches(one: Any, wanted: Mapping[str, Any]) -> bool:
