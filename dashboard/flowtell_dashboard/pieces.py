@@ -43,6 +43,11 @@ def notice(title: Any, *content: Any) -> Any:
     return html.Section([title, *content], className="notice")
 
 
+def why(subject: str) -> Any:
+    """The place where `assets/why.js` says why a run, an asset or an incident stands as it does."""
+    return html.Section(className="why", **attributes(data_why=subject))
+
+
 def trouble(error: Exception) -> Any:
     """Says that the page could not be brought up to date; the rest is in the server's log."""
     kind = type(error).__name__

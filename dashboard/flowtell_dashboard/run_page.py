@@ -212,7 +212,7 @@ def read_run_page(read: Read, wanted: str, page: int = 1, settings: Settings = P
     return RunPage(
         head=_head(run, settings),
         facts=_facts(run, counted),
-        error=_error(run.error) if run.error else None,
+        error=_trouble(run),
         task_rows=[task_row(task) for task in tasks],
         task_summary=_task_summary(run, len(tasks), counted, page),
         story=sections(read_story(read, run.id)),
@@ -322,6 +322,12 @@ def _parameter(run: Run, value: Any) -> Any:
 
 def _value(value: Any) -> str:
     return encode_value(value).decode()[:2000]
+
+
+def _trouble(run: Run) -> Any:
+    """Why it stands as it does, unless it ended well, and the error as it was raised."""
+    asked = [] if run.state in ("completed", "cached") else [pieces.why(run.id)]
+    return [*asked, *([_error(run.error)] if run.error else [])] or None
 
 
 def _error(error: Failure) -> Any:

@@ -87,7 +87,8 @@ def _head(one: Incident) -> Any:
         does = attributes(data_do="acknowledge", data_needs=OPERATE, data_id=one.incident)
         actions += [html.Button("Acknowledge", className="plain main", **does), needs("To acknowledge it")]
     title = html.Div([html.H1(one.subject.name or one.flow), state, *actions], className="title")
-    return html.Header([crumbs, title, html.P(one.reason, className="lead")])
+    asked = [pieces.why(one.incident)] if one.resolved is None else []
+    return html.Header([crumbs, title, html.P(one.reason, className="lead"), *asked])
 
 
 def _facts(one: Incident) -> Any:

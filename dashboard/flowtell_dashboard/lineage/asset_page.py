@@ -137,7 +137,7 @@ def _head(entry: Entry, causes: Sequence[Cause]) -> Any:
     described = [html.P(asset.description, className="lead")] if asset.description else []
     facts = [html.Div([html.Dt(name), html.Dd(value)]) for name, value in _facts(asset) if value not in ("", None, [])]
     sheet = html.Section([html.Dl(facts, className="facts"), _why(causes), _unfollowed(asset)], className="sheet")
-    return html.Header([crumbs, title, *described, sheet])
+    return html.Header([crumbs, title, *described, pieces.why(asset.asset), sheet])
 
 
 def standing_of(entry: Entry) -> Standing:
