@@ -132,6 +132,22 @@ def test_the_agent_pauses_for_a_review_where_no_answer_is_good_enough(answer, pr
 
 
 @pytest.mark.slow
+def test_an_upload_begins_the_flow_that_loads_it(house, folder):
+    """Through the event alone: with its day, and with the event as its cause."""
+    house.server()
+    serving = house.child(EXAMPLES / "uploads.py", "serve")
+    house.until(lambda: house.sql("SELECT 1 FROM events WHERE type='deployment.declared'"), 30, "it is served")
+    example("uploads.py", "2026-11-20")
+    loaded = "SELECT state, parameters, cause FROM runs WHERE flow='load' AND ended IS NOT NULL"
+    house.until(lambda: house.sql(loaded), 30, "it was loaded")
+    assert house.sql(loaded) == [("completed", '{"day":"2026-11-20"}', "automation")]
+    (made,) = events("asset.materialized")
+    assert (made["rows"], made["partition"]) == (24, "2026-11-20")
+    serving.send_signal(signal.SIGTERM)
+    serving.wait(20)
+
+
+@pytest.mark.slow
 def test_a_month_is_filled_and_one_run_groups_it():
     month = ("backfill", f"{EXAMPLES}/month.py:takings", "--from", "2026-10-01", "--to", "2026-10-31")
     flowtell(*month, "--parallel", "4")
