@@ -12,6 +12,7 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,12 +86,14 @@ class Row(NamedTuple):
     """Why not; empty where it is."""
 
 
+@cache
 def prefect() -> dict[str, Any]:
     """What Prefect's package told."""
     told: dict[str, Any] = json.loads((FOLDER / "prefect.json").read_text())
     return told
 
 
+@cache
 def reasons() -> dict[str, dict[str, str]]:
     """By table, by pattern: `[keywords]` such as `prefect.flow(viz_*)`, `[names]` such as `prefect.context.*`."""
     return tomllib.loads((FOLDER / "not_here.toml").read_text())
@@ -165,6 +168,7 @@ def reason(table: Mapping[str, str], what: str) -> str:
     return table[max(fitting, key=len)] if fitting else ""
 
 
+@cache
 def all_rows() -> dict[str, list[Row]]:
     """By what they belong to; names of modules and classes behind a colon."""
     told = prefect()
