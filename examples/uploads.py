@@ -1,6 +1,6 @@
 """An upload tells that it is there, and another flow loads it: neither knows the other, and each may run anywhere.
 
-flowtell up &  python uploads.py serve &  python uploads.py 2026-11-20
+Start `flowtell up` and `python uploads.py serve`; each `python uploads.py 2026-11-20` is then loaded.
 """
 
 from __future__ import annotations

@@ -32,7 +32,9 @@ def ask(home):
     """Ask as `flowtell why` does."""
 
     def answer(subject, at=None):
-        catch_up(config.load({"plugins.disable": "dashboard"}))
+        catch_up(
+            config.load({"plugins.disable": "dashboard,prometheus,alerts,notifications,incidents,automations,openlineage"})
+        )
         store = open_store(f"sqlite:///{home}/flowtell.db", read_only=True)
         try:
             return why(store.read, subject, at or time.time_ns() // 1000)
