@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Final, Literal, Union, get_args
 import msgspec
 from msgspec import Struct
 
-from flowtell.cutting import cut
 from flowtell.decoders import BUILDING, convert
 from flowtell.errors import MalformedEvent
 
@@ -678,6 +677,8 @@ LOG_FIELDS: Final = ("seq", "received", "writer", "n", "contrary")
 
 def _as_text(value: Any) -> Any:
     """What msgspec cannot encode becomes a short description: an event is kept even when a value in it is strange."""
+    from flowtell.cutting import cut  # what `import flowtell` need not load
+
     if isinstance(value, BaseException):
         return cut(f"{type(value).__name__}: {value}", 1000)
     try:

@@ -207,7 +207,7 @@ CONFIDENTIAL: Final[dict[str, dict[str, Any]]] = {
     "flow_run.started": {"parameters": {}},
     "flow_run.resumed": {"answer": None},
     "artifact.created": {"data": None, "description": ""},
-    "deployment.declared": {"parameters": {}},
+    "deployment.declared": {"parameters": {}, "automations": ()},
 }
 """Fields with values that a user passed, and what stands there instead.
 

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from flowtell.automations import plugin, tables, when
 from flowtell.events import ActionDone, ActionRequested, DeploymentDeclared, Event, FlowRunFinished, UserEvent
 from flowtell.ids import new_id
+from flowtell.plugin import without_values
 from flowtell.testing import PluginContract, PluginHarness
 from flowtell.wanted_runs import WantedRun, Wants, Word
 
@@ -276,6 +277,12 @@ def test_a_state_of_a_run_is_an_event_like_others(harness) -> None:
     for _ in range(5):
         made.tick()
     assert 1 <= len(wanted(made)) <= 10
+
+
+def test_an_effect_does_not_see_what_automations_pass_on() -> None:
+    """As it sees no parameters of a deployment, unless it may."""
+    event = DeploymentDeclared(flow="load", deployment="main", automations=({"parameters": {"day": "2026-11-02"}},))
+    assert [one.automations for one in without_values([event]) if isinstance(one, DeploymentDeclared)] == [()]
 
 
 class TestContract(PluginContract):
