@@ -8,7 +8,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 
 from flowtell_dashboard.pieces import attributes
-from flowtell_dashboard.states import stylesheet
+from flowtell_dashboard.states import LOOKS, stylesheet
 
 TITLE: Final = "flowtell"
 
@@ -56,7 +56,7 @@ def shell(page: Any = None) -> Any:
             html.Header([_name(), _settings()], className="top"),
             html.Div(id="trouble", role="alert"),
             html.Main(page, id="page", tabIndex="-1"),
-            html.Div(id="colours", hidden=True),
+            html.Div(id="colours", hidden=True, **attributes(data_states=",".join(LOOKS))),
         ],
         defaultColorScheme="auto",
         theme={"primaryColor": "indigo", "defaultRadius": "md", "cursorType": "pointer"},

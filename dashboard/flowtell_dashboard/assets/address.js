@@ -30,7 +30,8 @@
 
   function told(search) {
     const given = new URLSearchParams(search || "");
-    const states = (given.get("state") || "").split(",").filter(Boolean);
+    const known = (document.getElementById("colours")?.dataset.states || "").split(",");
+    const states = (given.get("state") || "").split(",").filter((state) => known.includes(state));
     const since = given.get("since") || DEFAULT_WINDOW;
     return [states, given.get("flow") || null, given.get("environment") || null, given.get("text") || "", since];
   }

@@ -171,12 +171,14 @@
   // --- words beside the picture -----------------------------------------------------------------------------------
 
   const count = ((format) => (number) => format.format(number))(new Intl.NumberFormat("en"));
+  const inWindow = ([, , , at]) => at / 1000 >= page.view.from && at / 1000 < page.view.to;
   function tell(data) {
     const filtered = data.shown !== data.of ? `${count(data.shown)} of ${count(data.of)} runs match` : `${count(data.of)} run${data.of === 1 ? "" : "s"}`;
     const failed = data.failed ? `, ${count(data.failed)} ended badly` : "";
     const coming = data.marks.length ? `, ${count(data.marks.length)} due and not started` : "";
-    const deadlines = data.promises.filter((each) => each[2] === "deadline").length;
-    const expected = data.promises.length - deadlines;
+    const inside = data.promises.filter(inWindow); // what is drawn is wider
+    const deadlines = inside.filter((each) => each[2] === "deadline").length;
+    const expected = inside.length - deadlines;
     const promised = `${deadlines ? `, ${count(deadlines)} deadline${deadlines === 1 ? "" : "s"}` : ""}${expected ? `, ${count(expected)} predicted end${expected === 1 ? "" : "s"}` : ""}`;
     const since = data.since ? `; runs before ${clock.at(data.since / 1000, true)} are not drawn` : "";
     $("timeline-summary").textContent = `${filtered}${failed}${coming}${promised}, in ${count(data.lanesInAll)} lane${data.lanesInAll === 1 ? "" : "s"}${since}`;
@@ -229,7 +231,7 @@
   function table(data) {
     const body = document.createElement("tbody");
     const promised = data.lanes.map(() => []);
-    for (const [lane, , what, at] of data.promises) promised[lane]?.push(`${what === "deadline" ? "deadline" : "expected end"} ${clock.at(at / 1000, true)}`);
+    for (const [lane, , what, at] of data.promises.filter(inWindow)) promised[lane]?.push(`${what === "deadline" ? "deadline" : "expected end"} ${clock.at(at / 1000, true)}`);
     data.lanes.forEach(([name, beside, runs, bad, running], lane) => {
       const row = document.createElement("tr");
       const cells = [beside, count(runs), count(bad), count(running), ...(data.promises.length ? [promised[lane].join(", ")] : [])];
