@@ -260,7 +260,7 @@ def test_runs_inside_a_body_are_told_and_end_with_a_killed_worker() -> None:
     with recorder() as seen:
         assert around() == [2, 2, 2]
     names = [(event.task, event.dynamic_key) for event in seen.of(TaskRunStarted)]
-    assert [key for name, key in names if name == "inner"] == ["outer-0.0", "outer-0.1", "outer-0.2"]
+    assert sorted(key for name, key in names if name == "inner") == ["outer-0.0", "outer-0.1", "outer-0.2"]
     ends = {event.task: event.state for event in seen.of(TaskRunFinished)}
     assert ends == {"inner": "completed", "outer": "completed", "dies": "crashed", "around_it": "crashed"}
 
@@ -337,8 +337,8 @@ WAITING = """
 
     @task(retries=3)
     def waits():
-        print(os.getpid(), flush=True)
         try:
+            print(os.getpid(), flush=True)
             time.sleep(60)
         finally:
             get_run_logger().info("cleaned up")
