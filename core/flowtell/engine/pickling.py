@@ -67,6 +67,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no types
                 return _function_at, place
         if isinstance(obj, BaseException) and _is_made_by_init(type(obj)):
             return _exception, (type(obj), obj.args, obj.__dict__)
+        if isinstance(obj, type | FunctionType):
+            _can_be_imported(obj.__module__)
         return super().reducer_override(obj)
 
 
@@ -90,17 +92,22 @@ def _place(named: Any) -> tuple[str, str] | None:
 
 
 def _can_be_imported(module: str) -> bool:
-    """Not what pytest or a notebook has made a module of without its being on the path."""
+    """Not what pytest or a tool has made a module of without its being on the path: all of that goes with its code."""
     spec = getattr(sys.modules.get(module), "__spec__", None)
     if spec is None:
         return False
     known = _importable.get(module)
     if known is None:
-        from importlib.machinery import PathFinder
-
         root = module.partition(".")[0]
-        known = _importable[module] = root in sys.builtin_module_names or PathFinder.find_spec(root) is not None
+        known = _importable[module] = root in sys.stdlib_module_names or _is_found(root)
+        if not known:
+            cloudpickle.register_pickle_by_value(sys.modules[module])
     return known
+
+
+def _is_found(root: str) -> bool:
+    """By what looks for modules, whatever is loaded here."""
+    return any(finder.find_spec(root, None) is not None for finder in sys.meta_path)
 
 
 _importable: dict[str, bool] = {}

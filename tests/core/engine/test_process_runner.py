@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,32 @@ def test_an_exception_comes_back_with_its_attributes_and_traceback() -> None:
     assert end.error is not None
     assert ", in body" in end.error.traceback
     assert "far_runs" not in end.error.traceback
+
+
+def test_code_that_no_other_process_can_import_goes_along(tmp_path: Path) -> None:
+    """Of a module that was made of a file somewhere: its tasks, what they call, and the classes of what they return."""
+    (tmp_path / "somewhere.py").write_text("""
+from flowtell import task
+class Thing:
+    def __init__(self, x): self.x = x
+def helper(x): return Thing(x + 1)
+@task
+def work(x): return helper(x)
+""")
+    spec = spec_from_file_location("somewhere", tmp_path / "somewhere.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["somewhere"] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    @flow(task_runner=POOL)
+    def around() -> Any:
+        return module.work.submit(1)
+
+    try:
+        assert around().x == 2
+    finally:
+        del sys.modules["somewhere"]
 
 
 def test_an_exception_that_cannot_be_pickled_is_told_by_its_type_and_text() -> None:
