@@ -37,7 +37,9 @@ def _asked(read: Read, event: IncidentEvent, now: int) -> Why | None:
     if event.runs:
         return why_run(read, max(event.runs[-MAX_LISTED:]), now)  # ids sort by time: the newest
     if event.flow:
-        return why_flow(read, event.flow, now, deployment=event.deployment or "", environment=event.environment)
+        return why_flow(
+            read, event.flow, now, deployment=event.deployment or "", environment=event.environment, due=event.due
+        )
     return why(read, event.subject.name, now) if event.subject is not None and event.subject.kind == "asset" else None
 
 

@@ -31,6 +31,7 @@ class IncidentExplainer:
             flow=found.flow,
             deployment=found.deployment,
             environment=found.environment,
+            due=found.due,
             next=found.subject_name,
         )
 

@@ -35,8 +35,10 @@ def why_run(read: Read, run: str, at: int, *, subject: str = "") -> Why:
     return _answer(Facts(read, at), run, subject)
 
 
-def why_flow(read: Read, flow: str, at: int, *, deployment: str = "", environment: str = "") -> Why:
+def why_flow(read: Read, flow: str, at: int, *, deployment: str = "", environment: str = "", due: int | None = None) -> Why:
     """Why the flow's run that matters most stands as it does: one that is due and has not begun, else the latest.
+
+    With `due`, a time for which a run should be there: where none is, why it has not begun.
 
     Raises:
         NothingKnown: the log has no run of it.
@@ -46,7 +48,10 @@ def why_flow(read: Read, flow: str, at: int, *, deployment: str = "", environmen
     name = f"{flow}/{deployment}" if deployment else flow
     if not found:
         raise NothingKnown(name)
-    return _answer(facts, min(found, key=lambda run: _rank(run, at)).id, f"{'deployment' if deployment else 'flow'} {name}")
+    run, subject = min(found, key=lambda run: _rank(run, at)), f"{'deployment' if deployment else 'flow'} {name}"
+    if due is not None and (run.due or run.started or run.changed) < due:
+        return _not_begun(facts, run.id, subject, due)
+    return _answer(facts, run.id, subject)
 
 
 def why(read: Read, wanted: str, at: int, *, environment: str = "") -> Why:
@@ -72,6 +77,17 @@ def why(read: Read, wanted: str, at: int, *, environment: str = "") -> Why:
         raise NothingKnown(wanted, next(iter(get_close_matches(wanted, names, n=1)), "")) from None
 
 
+def _not_begun(facts: Facts, last: str, subject: str, due: int) -> Why:
+    """Of a due time without a run: by the run before it."""
+    here, chain = facts.run(last), Chain(facts)
+    found = here.run
+    links, made = chain.of_none(here, due), made_by(facts, found.id)
+    return Why(
+        subject=subject, at=facts.at, flow=found.flow, deployment=found.deployment, environment=found.environment, due=due,
+        chain=links, missing=tuple(chain.missing), compared=found.id, impact=explainers.impact(facts.read, made, facts.at),
+    )  # fmt: skip
+
+
 def _explained(read: Read, found: Found, at: int) -> Why:
     """The explainer's facts, and why the run, flow or other subject that they lead to stands as it does."""
     beyond = _beyond(read, found, at)
@@ -88,7 +104,7 @@ def _beyond(read: Read, found: Found, at: int) -> Why | None:
         if found.run:
             return why_run(read, found.run, at)
         if found.flow:
-            return why_flow(read, found.flow, at, deployment=found.deployment, environment=found.environment)
+            return why_flow(read, found.flow, at, deployment=found.deployment, environment=found.environment, due=found.due)
         following = explainers.about(read, found.next, at) if found.next else None
         return _explained(read, following, at) if following is not None else None
     except (RunNotFound, NothingKnown) as error:

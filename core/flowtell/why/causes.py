@@ -8,7 +8,7 @@ from typing import Any, Final
 from flowtell.errors import RunNotFound
 from flowtell.store.reading import Run, TaskRun
 from flowtell.why.answer import Fact
-from flowtell.why.facts import BAD, Facts, RunFacts
+from flowtell.why.facts import BAD, Facts, RunFacts, Writer
 from flowtell.why.history import usual_seconds
 from flowtell.why.spans import lasting
 
@@ -122,16 +122,26 @@ class Chain:
         """Whoever would start it may be gone, whatever the run waited for while that one was there."""
         run, teller = facts.run, self._facts.teller(facts)
         if teller is not None and teller.ended is not None and teller.ended <= self._facts.at:
-            ago = lasting((self._facts.at - teller.ended) / _SECOND)
-            text = f"the process that serves {_deployment(run)} ended {ago} ago on {teller.machine or 'its machine'}"
-            last = facts.told[-1].event
-            yield Fact(cause="serving_gone", text=text, since=teller.ended, run=run.id, events=_ids(last))
+            yield self._gone(run, teller, *_ids(facts.told[-1].event))
             return
         waits = facts.last("flow_run.waiting")
         if waits is not None:
             yield from self._waits(facts, waits)
         else:
             self.missing.append("why nothing has started it: no event tells what it waits for")
+
+    def of_none(self, last: RunFacts, due: int) -> tuple[Fact, ...]:
+        """Of a due time for which there is no run; `last` is the deployment's run before it."""
+        teller, run = self._facts.teller(last, "flow_run.scheduled"), last.run
+        if teller is None or teller.ended is None or teller.ended > self._facts.at:
+            self.missing.append(f"why no run has begun for what was due at {_clock(due)}: no event tells of one")
+            return ()
+        return (self._gone(run, teller),)
+
+    def _gone(self, run: Run, teller: Writer, *events: str) -> Fact:
+        ago = lasting((self._facts.at - (teller.ended or 0)) / _SECOND)
+        text = f"the process that serves {_deployment(run)} ended {ago} ago on {teller.machine or 'its machine'}"
+        return Fact(cause="serving_gone", text=text, since=teller.ended, run=run.id, events=events)
 
     def _waits(self, facts: RunFacts, waits: Any) -> Iterator[Fact]:
         run = facts.run

@@ -30,6 +30,8 @@ class Found(Struct, frozen=True, kw_only=True):
     flow: str = ""
     deployment: str = ""
     environment: str = ""
+    due: int | None = None
+    """For which there should be a run of that flow."""
     next: str = ""
     """Another explainer's subject."""
     well: bool = False

@@ -180,11 +180,11 @@ class Facts:
         ahead = self.read(wanted.where(runs.c.started.is_(None)).order_by(runs.c.id.desc()))
         return [*ahead, *self.read(wanted.where(runs.c.started <= self.at).order_by(runs.c.started.desc()))]
 
-    def teller(self, facts: RunFacts) -> Writer | None:
-        """Who told of the run last; None where the log has none of it any more."""
-        if not facts.told:
+    def teller(self, facts: RunFacts, *types: str) -> Writer | None:
+        """Who told of the run last, or last by an event of these types; None where the log has no such event."""
+        seq = max((one.seq for one in facts.told if not types or one.event.type in types), default=None)
+        if seq is None:
             return None
-        seq = max(one.seq for one in facts.told)
         wanted = (
             select(writers.c.name, writers.c.kind, writers.c.machine, writers.c.source, writers.c.ended, writers.c.last_sign)
             .join(events, events.c.writer == writers.c.id)

@@ -432,6 +432,27 @@ def test_served_runs_that_queue_and_a_serving_process_that_is_killed(ask, tmp_pa
         until((tmp_path / "ended").exists)
 
 
+@pytest.mark.slow
+def test_a_due_time_for_which_there_is_no_run(home, tmp_path):
+    """The rule `late` finds it; that nobody serves the deployment any more is the reason."""
+    script = tmp_path / "served.py"
+    script.write_text(
+        SERVED.replace("@flow", "@flow(rules=[late(after='2s')])").replace("import every", "import late, every")
+    )
+    (tmp_path / "go").touch()
+    with running_server(config.load({"server.port": 0, "plugins.disable": "dashboard", "home": str(home)})) as (url, _):
+        get = lambda path: json.loads(urlopen(f"{url}{path}", timeout=10).read())  # noqa: E731
+        serving = subprocess.Popen([sys.executable, script, str(tmp_path)])
+        try:
+            until(lambda: [run for run in get("/api/runs")["runs"] if run["state"] == "completed"])
+        finally:
+            serving.kill()
+            serving.wait(10)
+        incident = until(lambda: [one for one in get("/api/incidents")["incidents"] if not one.get("runs")], 30)[0]
+        found = until(lambda: len((found := get(f"/api/why/{incident['incident']}"))["chain"]) > 1 and found)
+    assert [fact["cause"] for fact in found["chain"]] == ["rule_broken", "serving_gone"]
+
+
 # --- what is otherwise, and when it will end ------------------------------------------------------------------------
 
 
