@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -14,7 +14,9 @@ from flowtell import bus
 from flowtell.events import Event
 from flowtell.plugin import Factory
 from flowtell.testing.clock import FakeClock
-from flowtell.testing.plugin_harness import PluginHarness
+
+if TYPE_CHECKING:
+    from flowtell.testing.plugin_harness import PluginHarness
 
 _PLUGIN: Final = "alerts"
 _TOLD: Final = ("incident.opened", "incident.updated", "incident.resolved")
@@ -50,6 +52,8 @@ def incidents(events: Sequence[Event], start: int, until: int) -> list[SeenIncid
     Raises:
         ModuleNotFoundError: flowtell-alerts is not installed.
     """
+    from flowtell.testing.plugin_harness import PluginHarness  # which opens a store, and loads its libraries
+
     clock = FakeClock(start)
     with (
         tempfile.TemporaryDirectory(prefix="flowtell-judged-") as folder,
