@@ -15,9 +15,8 @@ from flowtell_dashboard.timeline.question import Question
 if TYPE_CHECKING:
     from flowtell_dashboard.timeline.index import Index
 
-LONGEST: Final = 62 * 86_400_000_000
-"""In a longer window deadlines are not drawn: they would be a hatching."""
-MOST: Final = 2_000
+MOST: Final = 4_000
+"""In a view of more deadlines than these none is drawn: they would be a hatching, and would cost more than the picture."""
 
 _DAY: Final = 86_400_000_000
 
@@ -52,20 +51,22 @@ def _deadline(rule: RuleData) -> Deadline | None:
 
 
 def promises(index: Index, question: Question, begin: int, end: int) -> list[Promise]:
-    """Of what passes the filters, at most `MOST`. Called with the index's lock held."""
+    """Of what passes the filters. Called with the index's lock held."""
     found = [*_deadlines(index, question, begin, end), *_expected(index, question, begin, end)]
-    return sorted(found, key=lambda promise: promise.at)[:MOST]
+    return sorted(found, key=lambda promise: promise.at)
 
 
 def _deadlines(index: Index, question: Question, begin: int, end: int) -> Iterator[Promise]:
     """None where only runs in some states are looked at: a deadline has none."""
-    if question.state or end - begin > LONGEST or not index.deadlines:
+    if question.state or not index.deadlines:
         return
     kinds: dict[tuple[str, str], list[int]] = {}
     for number, kind in enumerate(index.kinds.all):
         flow = kind.flow, kind.environment
         if flow in index.deadlines and question.wants(kind, index.owners_of(kind)):
             kinds.setdefault(flow, []).append(number)
+    if sum(len(index.deadlines[flow]) for flow in kinds) * (end - begin) > MOST * _DAY:
+        return
     for flow, mine in kinds.items():
         for deadline in index.deadlines[flow]:
             yield from (Promise("deadline", at, mine) for at in moments(deadline, begin, end))

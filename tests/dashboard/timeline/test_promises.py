@@ -78,6 +78,15 @@ def test_a_deadline_is_in_its_flows_lane_and_goes_by_the_filters(harness, night)
     assert len(view(index, _with(asked, owner="ann", by="all"), six).promises) == 1
 
 
+def test_where_deadlines_would_be_a_hatching_none_is_drawn(harness, night):
+    """One flow's over a year are."""
+    six, _, asked = night
+    index = Index(harness.store.read)
+    year = 366 * 24 * HOUR
+    assert len(view(index, _with(asked, begin=six - year, end=six), six).promises) == 366
+    assert view(index, _with(asked, begin=six - 12 * year, end=six), six).promises == []
+
+
 def test_a_predicted_end_is_there_while_its_run_goes_on(night, harness):
     """The last word counts; when the run has ended, what was predicted of it is gone."""
     six, run, asked = night
