@@ -20,6 +20,7 @@ from flowtell.store.tables import runs
 from flowtell_dashboard.timeline.blocks import STATES
 from flowtell_dashboard.timeline.columns import OPEN, Columns, Rows
 from flowtell_dashboard.timeline.kinds import Kind, Kinds
+from flowtell_dashboard.timeline.names import Names
 from flowtell_dashboard.timeline.promises import Deadline, deadlines_of
 
 if TYPE_CHECKING:
@@ -40,13 +41,16 @@ MANY: Final = 5_000
 UNSTARTED: Final = 20_000
 """Runs without a start that the loading reads, the newest: those to come, and those that ended before they began."""
 
+NAMED: Final = 200_000
+"""Runs whose own names are looked for, the newest that have one; about 30 MB."""
+
 _A_QUERY: Final = 500
 _FLOWS: Final = 20_000
 _CODES: Final = {state: code for code, state in enumerate(STATES)}
 _UNKNOWN: Final = _CODES["unknown"]
 _READ: Final = (
     runs.c.id, runs.c.flow, runs.c.environment, runs.c.deployment, runs.c.source, runs.c.tags,
-    runs.c.state, runs.c.due, runs.c.started, runs.c.ended,
+    runs.c.state, runs.c.due, runs.c.started, runs.c.ended, runs.c.name,
 )  # fmt: skip
 
 
@@ -69,6 +73,7 @@ class Index:
         self.owners: dict[tuple[str, str], tuple[str, ...]] = {}
         self.deadlines: dict[tuple[str, str], tuple[Deadline, ...]] = {}
         """Of flows that state any, by name and environment."""
+        self.names = Names(NAMED)
         self.expected: dict[str, int] = {}
         """When runs that go on are predicted to end, in µs."""
         self.since: int | None = None
@@ -183,6 +188,7 @@ class Index:
 
     def _forget(self, run: str) -> None:
         key = _halves(run)
+        self.names.forget(key)
         place = self.columns.find(key, self._open.pop(key, None))
         if place is not None:
             self.columns.remove(place)
@@ -193,6 +199,7 @@ class Index:
         """The newest runs page by page, by an index; then those that have not started."""
         self._wanted = True
         self.columns, self.kinds, self._open, self.ahead = Columns(), Kinds(), {}, {}
+        self.names = Names(NAMED)
         pages: list[Rows] = []
         place: tuple[int, str] | None = None
         count = 0
@@ -218,6 +225,8 @@ class Index:
 
     def _rows(self, rows: Sequence[Row[Any]]) -> Rows:
         for row in rows:
+            if row.name:
+                self.names.add(_halves(row.id), row.name)
             if row.ended is None or row.started is None:
                 self._open[_halves(row.id)] = _start(row)
         return Rows.of(

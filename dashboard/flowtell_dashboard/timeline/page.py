@@ -89,7 +89,7 @@ def _controls() -> Any:
             html.Div(
                 [
                     dmc.TextInput(
-                        id="tl-text", label="Search", placeholder="Flow, deployment, tag, owner or id", debounce=250
+                        id="tl-text", label="Search", placeholder="Flow, run, deployment, tag, owner or id", debounce=250
                     ),
                     dmc.MultiSelect(id="tl-state", label="State", data=states, placeholder="Any", clearable=True),
                     dmc.Select(id="tl-by", label="Lanes", data=_options(_BY), allowDeselect=False),

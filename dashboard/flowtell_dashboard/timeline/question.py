@@ -86,6 +86,11 @@ class Question(msgspec.Struct, frozen=True):
         begin, end = self.drawn
         return self.width * (end - begin) / (self.end - self.begin)
 
+    @property
+    def without_text(self) -> Question:
+        """The same but for the text."""
+        return msgspec.structs.replace(self, text="")
+
     def wants(self, kind: Kind, owners: tuple[str, ...]) -> bool:
         """Whether runs of this kind pass. Text is looked for in all names at once; ids are looked for elsewhere."""
         asked = (self.flow, self.deployment, self.source, self.environment)

@@ -108,11 +108,21 @@ def view(index: Index, question: Question, now: int) -> View:
 
 
 def _passing(index: Index, question: Question, rows: Rows) -> NDArray[np.bool_]:
-    wanted = index.kinds.which(lambda kind: question.wants(kind, index.owners_of(kind)))
-    passing = wanted[rows.kind]
-    if question.text and len(question.text) >= _FEWEST_DIGITS and _DIGITS.issuperset(question.text):
-        passing = passing | _with_id(rows, question.text)
+    passing = _of_kinds(index, question, rows)
+    if question.text:
+        passing = passing | (_of_kinds(index, question.without_text, rows) & _by_itself(index, question.text, rows))
     return passing & mask_of_states(question.state)[rows.state] if question.state else passing
+
+
+def _of_kinds(index: Index, question: Question, rows: Rows) -> NDArray[np.bool_]:
+    wanted = index.kinds.which(lambda kind: question.wants(kind, index.owners_of(kind)))
+    return np.asarray(wanted[rows.kind])
+
+
+def _by_itself(index: Index, text: str, rows: Rows) -> NDArray[np.bool_]:
+    """Runs that have the text in their own name, or as the beginning of their id."""
+    named = index.names.having(text, rows.lo)
+    return named | _with_id(rows, text) if len(text) >= _FEWEST_DIGITS and _DIGITS.issuperset(text) else named
 
 
 def _with_id(rows: Rows, digits: str) -> NDArray[np.bool_]:
