@@ -42,7 +42,9 @@ class Flight:
         self.worker = ""
         """Who has begun it last."""
         self.has_begun = False
-        self.has_ended = threading.Event()
+        self.has_ended = False
+        self.is_done = threading.Event()
+        """Once what it brought back has been taken down."""
         self._run = run
         self._told: SimpleQueue[str | Reply | BaseException] = SimpleQueue()
 
@@ -51,7 +53,7 @@ class Flight:
         self._told.put(worker)
 
     def settle(self, outcome: Reply | BaseException) -> None:
-        self.has_ended.set()
+        self.has_ended = True
         self._told.put(outcome)
 
     def wait_begun(self) -> None:
@@ -80,6 +82,9 @@ class Flight:
         if isinstance(told, BaseException):
             raise told
         return told
+
+    def done(self) -> None:
+        self.is_done.set()
 
 
 class Flights:
@@ -117,11 +122,10 @@ class Flights:
     def close(self) -> None:
         """Take back what has not begun, interrupt what has, and leave."""
         waiting = list(self._open.values())
-        begun = [flight for flight in waiting if flight.has_begun and not flight.has_ended.is_set()]
         try:
             self._take_back([flight for flight in waiting if not flight.has_begun])
-            if begun:
-                self._interrupt(begun)
+            if waiting:
+                self._interrupt(waiting)  # also those that have begun a moment ago, and are not heard of yet
         finally:
             for flight in waiting:
                 flight.settle(KeyboardInterrupt())
@@ -146,7 +150,8 @@ class Flights:
             _LOGGER.debug("could not interrupt %s", keys, exc_info=True)
         until = time.monotonic() + _CLEAN_UP_SECONDS
         for flight in flights:
-            flight.has_ended.wait(max(until - time.monotonic(), 0.0))
+            if flight.has_begun:
+                flight.is_done.wait(max(until - time.monotonic(), 0.0))
 
     def _heard(self, event: tuple[float, Any]) -> None:
         """A worker begins a call. On the client's loop."""
@@ -156,7 +161,7 @@ class Flights:
 
     def _send_all(self) -> None:
         while (flights := _drained(self._out)) is not None:
-            open_ones = [flight for flight in flights if not flight.has_ended.is_set()]
+            open_ones = [flight for flight in flights if not flight.has_ended]
             try:
                 futures = self._client.map(
                     perform_on_dask, [flight.data for flight in open_ones], [flight.key for flight in open_ones],

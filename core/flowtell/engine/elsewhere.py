@@ -80,6 +80,9 @@ class Flight(Protocol):
     def reply(self) -> Reply | WorkerDied:
         """How it went; or who was lost, where it has begun anew: then this is asked again."""
 
+    def done(self) -> None:
+        """Its reply has been taken down."""
+
 
 class QueuedBody(FarBody):
     """As `FarBody`, of a call whose attempt starts when somebody begins it, not when it is sent."""
@@ -112,9 +115,12 @@ class QueuedBody(FarBody):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._problem is not None or self._flight is None:
             raise self._problem or KeyboardInterrupt
-        while isinstance(reply := self._flight.reply(), WorkerDied):
-            self._run.was_lost(reply)
-        return self.taken(reply)
+        try:
+            while isinstance(reply := self._flight.reply(), WorkerDied):
+                self._run.was_lost(reply)
+            return self.taken(reply)
+        finally:
+            self._flight.done()
 
 
 def drive_queued(run: TaskRun, send: Callable[[TaskRun, Package], Flight]) -> Any:

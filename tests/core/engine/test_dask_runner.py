@@ -146,12 +146,13 @@ def test_lineage_goes_through_the_cluster(cluster: DaskTaskRunner) -> None:
     assert {one.asset for one in second.upstream} == {"s3://lake/raw", "s3://lake/other"}
 
 
-def test_a_cancelled_flow_interrupts_bodies_and_takes_back_what_waits(cluster: DaskTaskRunner) -> None:
+def test_a_cancelled_flow_interrupts_bodies_and_takes_back_what_waits(cluster: DaskTaskRunner, tmp_path: Path) -> None:
     """Bodies see a Ctrl-C at their next step in Python, and what they log of their clean-up is kept."""
 
     def loops() -> None:
-        measure("begun", 1)
         try:
+            measure("begun", 1)
+            (tmp_path / str(os.getpid())).touch()
             while True:
                 time.sleep(0.01)
         finally:
@@ -170,7 +171,7 @@ def test_a_cancelled_flow_interrupts_bodies_and_takes_back_what_waits(cluster: D
 
         def two_run() -> None:
             until = time.monotonic() + 30
-            while len(seen.of(TaskRunStarted)) < 2 and time.monotonic() < until:
+            while (len(list(tmp_path.iterdir())) < 2 or len(seen.of(TaskRunStarted)) < 2) and time.monotonic() < until:
                 time.sleep(0.01)
 
         with pytest.raises(KeyboardInterrupt):
