@@ -17,6 +17,7 @@ import msgspec
 from flowtell.decoders import decoder
 
 FOLDER: Final = "wanted"
+PATH: Final = "/api/wants/ask"
 _WANT, _WORD = ".want", ".word"
 
 
@@ -41,6 +42,29 @@ class Word(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why the run does not begin; empty where it does."""
 
 
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """A word from elsewhere."""
+
+    deployment: str
+    run: str
+    word: Word
+
+
+class Asking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body with which whoever serves elsewhere asks."""
+
+    environment: str = ""
+    deployments: tuple[str, ...] = ()
+    said: tuple[Said, ...] = ()
+    """What became of runs that were brought before."""
+
+
+class Brought(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The answer: what waits for a word, each with its deployment."""
+
+    wanted: tuple[tuple[str, WantedRun], ...] = ()
+
+
 class Wants:
     """What is wanted of one deployment."""
 
@@ -60,11 +84,24 @@ class Wants:
 
     def asked(self) -> Iterator[WantedRun]:
         """What waits for a word, the oldest first."""
-        for name in sorted(_names(self._folder)):
-            if name.startswith(self._prefix) and name.endswith(_WANT):
-                found = _read(os.path.join(self._folder, name), WantedRun)
-                if found is not None:
-                    yield found
+        for run in self._runs(_WANT):
+            found = _read(self._path(run, _WANT), WantedRun)
+            if found is not None:
+                yield found
+
+    def is_asked(self, run: str) -> bool:
+        return os.path.exists(self._path(run, _WANT))
+
+    def words(self) -> Iterator[tuple[str, Word]]:
+        """What was said and is not forgotten, by run."""
+        for run in self._runs(_WORD):
+            found = self.word(run)
+            if found is not None:
+                yield run, found
+
+    def _runs(self, kind: str) -> list[str]:
+        names = [name for name in _names(self._folder) if name.startswith(self._prefix) and name.endswith(kind)]
+        return sorted(name[len(self._prefix) : -len(kind)] for name in names)
 
     def say(self, run: str, word: Word) -> None:
         """Answer, and want it no more.
@@ -123,4 +160,4 @@ def _remove(path: str) -> None:
         pass
 
 
-__all__ = ["FOLDER", "WantedRun", "Wants", "Word", "wants_of"]
+__all__ = ["FOLDER", "PATH", "Asking", "Brought", "Said", "WantedRun", "Wants", "Word", "wants_of"]

@@ -123,3 +123,18 @@ def test_killed_in_between_each_upload_is_loaded_once(orders):
     orders.until(lambda: len(ends(orders, "load")) >= 4, 60, "all have ended")
     assert len(orders.sql("SELECT DISTINCT run FROM events WHERE type='flow_run.scheduled' AND flow='load'")) == 4
     assert len(ends(orders, "load")) == 4
+
+
+@pytest.mark.slow
+def test_what_is_served_elsewhere_is_asked_for(orders, tmp_path_factory):
+    """A serving process with a home of its own, whose events are shipped, begins what the server wants."""
+    orders.server()
+    url = (orders.folder / "address").read_text()
+    far = tmp_path_factory.mktemp("elsewhere")
+    orders.child(ORDERS, "serve", env={"FLOWTELL_HOME": str(far), "FLOWTELL_URL": url})
+    orders.child(ORDERS, "upload", "2026-11-03").wait(30)
+    orders.until(lambda: len(ends(orders, "load")) == 1, 60, "the load has ended")
+    orders.until(lambda: [one["outcome"] for one in done(orders)] == ["started"], 30, "it was heard")
+    assert ends(orders, "load")[0][:2] == ("completed", "main")
+    for home in (orders.home, far):
+        orders.until(lambda home=home: not list((home / "wanted").iterdir()), 30, "nothing is left")

@@ -41,6 +41,7 @@ from flowtell.server.origins import is_loopback
 from flowtell.server.ping_routes import ping_routes
 from flowtell.server.role import server_role
 from flowtell.server.service import Service
+from flowtell.server.want_routes import want_routes
 from flowtell.server.wire import bounded_protocol
 from flowtell.store.tokens import any_valid
 
@@ -56,7 +57,7 @@ def build_app(service: Service, journals: JournalApi | None = None) -> ASGIApp:
         async with service.mounts.lifespans():
             yield
 
-    acting = [*answer_routes(service), *cancel_routes(service)]
+    acting = [*answer_routes(service), *cancel_routes(service), *want_routes(service)]
     own = [*routes(service), *ping_routes(service), *limit_routes(service), *acting, *shipped]
     app = Starlette(routes=[*own, Mount("/", app=_Rest(service.mounts))], lifespan=lifespan)
     config, limits = service.config, Limits.of(service.config)

@@ -19,9 +19,11 @@ _LIMITS: Final = "/api/limits/ask"
 """What a flow's process needs beside bringing its events in."""
 _ANSWERS: Final = "/api/answers/ask"
 """Likewise: what a paused run was answered, by who knows the run's id."""
+_WANTS: Final = "/api/wants/ask"
+"""Likewise: which runs are wanted of a deployment, by who serves it."""
 _LINEAGE: Final = ("/api/v1/lineage", "/openapi/openlineage/api/v1/lineage")
 """Where OpenLineage's clients send, and whoever speaks as DataHub does."""
-_INGEST: Final = ("/api/events", *_LINEAGE, _LIMITS, _ANSWERS)
+_INGEST: Final = ("/api/events", *_LINEAGE, _LIMITS, _ANSWERS, _WANTS)
 _PAGES: Final = ("/_dash",)
 """Dash fills a page by POST; a callback that changes something asks for more itself (`scope["flowtell.scopes"]`)."""
 

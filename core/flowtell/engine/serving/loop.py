@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from flowtell import bus
@@ -21,6 +21,9 @@ from flowtell.engine.serving.ledger import Ledger, ledger_path
 from flowtell.engine.serving.service import RETRY_AFTER, Service
 from flowtell.errors import BadDeployment
 from flowtell.wanted_runs import wants_of
+
+if TYPE_CHECKING:
+    from flowtell.engine.serving.far_wants import FarWants
 
 STANDBY_SECONDS: Final = 2.0
 """How often a deployment that another process serves is tried."""
@@ -46,18 +49,32 @@ class Loop:
     def run(self) -> None:
         bell = Bell()
         listener: Listener | None = None
+        far: FarWants | None = None
         try:
             self._take_up()
             listener = listen(partial(self._take_request, bell), partial(self._look_for_wants, bell))
+            far = self._ask_far()
             while not bell.asked:
                 bell.wait(self._step())
             self._end(bell)
         finally:
+            if far is not None:
+                far.close()
             if listener is not None:
                 listener.close()
             for service in self._services:
                 service.close()
             bell.close()
+
+    def _ask_far(self) -> FarWants | None:
+        """Where the server is elsewhere, what is wanted is asked for; what comes is seen as what is wanted here."""
+        if not self._settings["url"]:
+            return None
+        from flowtell.engine.serving.far_wants import FarWants
+
+        far = FarWants(self._settings, lambda: [service.deployment.full_name for service in list(self._services)])
+        far.start()
+        return far
 
     def _take_request(self, bell: Bell, request: Request) -> None:
         """On the listener's thread."""
