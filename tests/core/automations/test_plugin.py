@@ -290,3 +290,36 @@ class TestContract(PluginContract):
 
     def factory(self):
         return plugin.create
+
+
+@pytest.mark.slow
+class TestOnPostgres(TestContract):
+    """The same on the other store."""
+
+    @pytest.fixture(autouse=True)
+    def databases(self, new_database):
+        self._new_database = new_database
+
+    def store_url(self, folder: Path) -> str:
+        return self._new_database()
+
+    def test_an_event_is_one_run_there_too(self, tmp_path: Path) -> None:
+        """Wanted, torn, restarted, paused; its rows are those tables'."""
+        path = tmp_path / "flowtell.toml"
+        path.write_text(load() + ABSENT)
+        url = self.store_url(tmp_path)
+        with PluginHarness(plugin.create, tmp_path, name="automations", settings={"path": str(path)}, store_url=url) as made:
+            made.append([uploaded(made)])
+            made.runner.lose_next_commit()
+            made.restart()
+            made.deliver()
+            made.tick()
+            (want,) = wanted(made)
+            Wants(made.folder, "test", "load/main").say(want.run, Word())
+            made.tick()
+            made.restart()
+            made.tick()
+            assert (wanted(made), outcomes(made)) == ([], [("started", "")])
+            made.tick(7201)
+            made.tick()
+            assert len(wanted(made, "remind/main")) == 1
