@@ -37,6 +37,3 @@ class IncidentExplainer:
 
     def impact(self, read: Read, assets: Sequence[str], at: int) -> Sequence[Hit]:
         return ()
-
-
-explainer = IncidentExplainer()

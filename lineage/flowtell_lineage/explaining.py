@@ -85,6 +85,3 @@ def _fact(cause: str, text: str, since: int | None, run: str, *events: str) -> F
 
 def _steps(distance: int) -> str:
     return "a step" if distance == 1 else f"{distance} steps"
-
-
-explainer = AssetExplainer()

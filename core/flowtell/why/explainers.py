@@ -1,7 +1,7 @@
 """What other distributions know of why: about assets and incidents, and who is hit.
 
-An entry point of the group `flowtell.explainers` names an object with the two methods of `Explainer`. It is asked in a
-reading command and in the server, on any thread, and writes nothing.
+An entry point of the group `flowtell.explainers` names what makes, without arguments, an object with the two methods of
+`Explainer`. It is asked in a reading command and in the server, on any thread, and writes nothing.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def explainers() -> tuple[Explainer, ...]:
     """Those that are installed, by name."""
     from importlib.metadata import entry_points
 
-    return tuple(entry.load() for entry in sorted(entry_points(group=GROUP)))
+    return tuple(entry.load()() for entry in sorted(entry_points(group=GROUP)))
 
 
 def about(read: Read, wanted: str, at: int) -> Found | None:
