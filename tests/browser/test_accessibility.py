@@ -81,6 +81,7 @@ def house(server):
             pause_flow_run(wait_for_input=Review, key="review", timeout=100)
 
     nightly()
+    nightly()
     load()
     with contextlib.suppress(ValueError):
         publish()
@@ -146,6 +147,9 @@ def test_no_page_has_a_serious_finding(visit, house, findings, scheme):
     found["incident"] = findings(page)
     page.go(runs["nightly"]).waits_for(".logs li", "few rows")
     found["run"] = findings(page)
+    page.waits_for("#run-head a", "Compare").click()
+    page.waits_for("#compare-tasks td", "check")
+    found["compare"] = findings(page)
     page.go(runs["reviewed"]).waits_for(".question button", "Answer")
     page.waits_for("#run-head button", "Cancel").click()
     page.waits_for("#cancel-form button")
