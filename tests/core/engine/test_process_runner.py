@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -375,7 +376,8 @@ WAITING = """
     def around():
         waits.submit()
 
-    around()
+    if __name__ == "__main__":
+        around()
 """
 
 
@@ -400,6 +402,25 @@ def test_ctrl_c_ends_the_workers_after_their_clean_up(script: Script, journaled:
     assert [event.state for event in events if isinstance(event, TaskRunFinished)] == ["cancelled"]
     assert [event.message for event in events if isinstance(event, LogRecorded)] == ["cleaned up"]
     assert not any(isinstance(event, TaskRunRetrying) for event in events)
+
+
+@pytest.mark.slow
+def test_cancel_reaches_the_workers(tmp_path: Path, home: Path, journaled: Callable[[], list[Event]]) -> None:
+    """`flowtell cancel` of a run that another terminal has begun, as Ctrl-C would."""
+    path = tmp_path / "waiting.py"
+    path.write_text(textwrap.dedent(WAITING))
+    command = str(Path(sys.executable).with_name("flowtell"))
+    environment = {**os.environ, "FLOWTELL_HOME": str(home)}
+    process = subprocess.Popen([command, "run", f"{path}:around"], stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    worker = int(process.stdout.readline())
+    (run,) = {event.run for event in journaled() if event.run}
+    subprocess.run([command, "cancel", run], env=environment, check=True, timeout=60, capture_output=True)
+    process.communicate(timeout=20)
+    assert _is_gone(worker)
+    events = journaled()
+    assert "cleaned up" in [event.message for event in events if isinstance(event, LogRecorded)]
+    assert [event.state for event in events if isinstance(event, TaskRunFinished)] == ["cancelled"]
 
 
 def test_workers_do_not_outlive_a_killed_flow(script: Script) -> None:
