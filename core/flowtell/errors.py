@@ -1081,13 +1081,13 @@ class NotIsolable(PluginRefused):
 class TaskRunnerError(FlowtellError):
     """Something about the processes that run tasks."""
 
-    code = "FT2700"
+    code = "FT2710"
 
 
 class WorkerDied(TaskRunnerError):
     """The process that ran a task ended in the middle of it. The attempt has crashed; with retries left, another follows."""
 
-    code = "FT2701"
+    code = "FT2711"
 
     def __init__(self, task: str, worker: str, how: str, signal: str = "", *, begun_anew: bool = False) -> None:
         self.task, self.worker, self.how, self.signal = task, worker, how, signal
@@ -1099,7 +1099,7 @@ class WorkerDied(TaskRunnerError):
 class CannotCross(TaskRunnerError):
     """An argument, a result or the code of a task cannot be sent to another process."""
 
-    code = "FT2702"
+    code = "FT2712"
 
     def __init__(self, task: str, what: str, kind: str, problem: str) -> None:
         self.task, self.what, self.kind, self.problem = task, what, kind, problem
@@ -1112,7 +1112,7 @@ class CannotCross(TaskRunnerError):
 class WorkerCannotLoad(TaskRunnerError):
     """A worker cannot make out what it was sent: a module is not there, or another version of it."""
 
-    code = "FT2703"
+    code = "FT2713"
 
     def __init__(self, task: str, worker: str, problem: str) -> None:
         self.task, self.worker, self.problem = task, worker, problem
@@ -1124,7 +1124,7 @@ class WorkerCannotLoad(TaskRunnerError):
 class DaskMissing(TaskRunnerError):
     """`DaskTaskRunner` is used, and `distributed` is not installed."""
 
-    code = "FT2704"
+    code = "FT2714"
 
     def __init__(self) -> None:
         super().__init__(
