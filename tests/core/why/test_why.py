@@ -180,7 +180,6 @@ from flowtell import flow, task
 
 @task
 def grow():
-    held = b"x" * 90_000_000
     os.kill(os.getpid(), signal.SIGKILL)
 
 @flow
@@ -203,7 +202,19 @@ def test_a_killed_process_and_the_task_it_was_in(ask, tmp_path):
     found = ask("wrapped")
     assert found.chain[0].cause == "killed"
     assert "SIGKILL" in found.chain[0].text
-    assert found.chain[0].figures["peak_memory"] > 90_000_000
+
+
+def test_the_peak_memory_of_a_killed_process_where_a_parent_saw_it(ask):
+    run, now = new_id(), time.time_ns() // 1000
+    told(
+        e.FlowRunStarted(id=new_id(), time=now - 1_000_000, run=run, flow="nightly", machine="ada"),
+        e.FlowRunFinished(
+            id=new_id(), time=now, run=run, flow="nightly", state="crashed", signal="SIGKILL", peak_memory=3_100_000_000
+        ),
+    )
+    (fact,) = ask(run).chain
+    assert fact.text == "its process on ada was ended by SIGKILL, its peak memory was 3,100 MB"
+    assert fact.figures == {"peak_memory": 3_100_000_000}
 
 
 # --- what goes on -------------------------------------------------------------------------------------------------
