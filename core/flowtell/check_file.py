@@ -6,8 +6,6 @@ A server declares them as deployments, so that rules know a due time before the 
 from __future__ import annotations
 
 import difflib
-import re
-import tomllib
 from typing import Any, Final
 
 import msgspec
@@ -15,11 +13,11 @@ import msgspec
 from flowtell.errors import BadSchedule, BadValue, UnknownKey
 from flowtell.events import Schedule
 from flowtell.schedules import cron, every
+from flowtell.stated_tables import stated_tables
 
 _KEYS: Final = ("flow", "deployment", "environment", "cron", "every", "tz", "grace", "tags", "owners", "description")
 _TEXTS: Final = ("flow", "deployment", "environment", "cron", "every", "tz", "description")
 _LISTS: Final = ("tags", "owners")
-_HEADER: Final = re.compile(r"^\s*\[\[\s*(?:tool\s*\.\s*flowtell\s*\.\s*)?checks\s*\]\]", re.MULTILINE)
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -46,19 +44,9 @@ def read_checks(path: str, environment: str = "") -> tuple[Check, ...]:
         UnknownKey: a key that no check has, with the closest one named.
         BadValue: a value that cannot be used, or a file that cannot be read.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        table = tomllib.loads(text)
-    except (OSError, ValueError) as error:  # no TOML, or no UTF-8
-        raise BadValue("(file)", path, str(error)) from error
-    if path.endswith("pyproject.toml"):
-        table = table.get("tool", {}).get("flowtell", {})
-    tables = table.get("checks", [])
-    lines = [text.count("\n", 0, found.start(0) + len(found[0])) + 1 for found in _HEADER.finditer(text)]
-    places = [f"{path}:{line}" for line in lines] if len(lines) == len(tables) else [path] * len(tables)
-    found = tuple(check_of(each, place, environment) for each, place in zip(tables, places, strict=True))
-    _refuse_twice(found, places)
+    stated = stated_tables(path, "checks")
+    found = tuple(check_of(table, place, environment) for table, place in stated)
+    _refuse_twice(found, [place for _, place in stated])
     return found
 
 

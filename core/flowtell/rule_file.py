@@ -9,8 +9,6 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, get_type_hints
 
@@ -20,13 +18,13 @@ from flowtell import rules
 from flowtell.decoders import convert
 from flowtell.errors import BadValue, UnknownKey
 from flowtell.events import RuleData
+from flowtell.stated_tables import stated_tables
 
 SELECTORS: Final = ("flow", "tag", "deployment", "owner", "environment", "source")
 """Keys that say which runs a rule is about. Each holds a pattern or several; `!` in front of one takes out."""
 
 _ABOUT: Final = ("severity", "labels", "runbook")
 _COMMON: Final = ("kind", "off", *SELECTORS, *_ABOUT)
-_HEADER: Final = re.compile(r"^\s*\[\[\s*(?:tool\s*\.\s*flowtell\s*\.\s*)?rules\s*\]\]", re.MULTILINE)
 
 
 class StatedRule(msgspec.Struct, frozen=True):
@@ -44,35 +42,7 @@ def read_rules(path: str) -> tuple[StatedRule, ...]:
         UnknownKey: a key that no rule of that kind has, with the closest one named.
         BadValue: a value that cannot be used, or a file that cannot be read.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        table = tomllib.loads(text)
-    except (OSError, ValueError) as error:  # no TOML, or no UTF-8
-        raise BadValue("(file)", path, str(error)) from error
-    if path.endswith("pyproject.toml"):
-        table = table.get("tool", {}).get("flowtell", {})
-    tables = checked_list(table.get("rules", []), path)
-    return tuple(
-        StatedRule(rule_of(each, place), place) for each, place in zip(tables, _places(text, path, len(tables)), strict=True)
-    )
-
-
-def checked_list(tables: Any, path: str) -> list[dict[str, Any]]:
-    """The value of `rules` as a list of tables.
-
-    Raises:
-        BadValue: it is something else.
-    """
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise BadValue("rules", path, "it is no list of tables; write [[rules]] above the keys of each rule")
-    return tables
-
-
-def _places(text: str, path: str, count: int) -> list[str]:
-    """Where each table begins. Without a line where the headers that we see are not those that the parser saw."""
-    lines = [text.count("\n", 0, found.start(0) + len(found[0])) + 1 for found in _HEADER.finditer(text)]
-    return [f"{path}:{line}" for line in lines] if len(lines) == count else [path] * count
+    return tuple(StatedRule(rule_of(table, place), place) for table, place in stated_tables(path, "rules"))
 
 
 # --- one table ----------------------------------------------------------------------------------------------------
@@ -182,4 +152,4 @@ def _closest(word: str, words: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(word, list(words), n=1, cutoff=0.7)), "")
 
 
-__all__ = ["SELECTORS", "StatedRule", "argument_types", "checked_list", "read_rules", "rule_of"]
+__all__ = ["SELECTORS", "StatedRule", "argument_types", "read_rules", "rule_of"]

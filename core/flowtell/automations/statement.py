@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,6 +11,7 @@ import msgspec
 from flowtell.automations.filling import check_template
 from flowtell.errors import BadValue, UnknownKey
 from flowtell.rules import seconds
+from flowtell.stated_tables import stated_tables
 
 MOST_HOPS: Final = 12
 """The largest `max_hops`: an event of more hops than `flowtell.plugin.MAX_HOPS` is dropped by whoever would write it."""
@@ -22,7 +21,6 @@ _KEYS: Final = (
 )  # fmt: skip
 TRIGGER_KEYS: Final = ("event", "absent", "resource", "flow", "deployment", "state", "environment")
 SPAN_KEYS: Final = ("cooldown", "max_age", "wait")
-_HEADER: Final = re.compile(r"^\s*\[\[\s*(?:tool\s*\.\s*flowtell\s*\.\s*)?automations\s*\]\]", re.MULTILINE)
 
 Patterns = tuple[str, ...]
 
@@ -122,20 +120,7 @@ def read_automations(path: str) -> tuple[Automation, ...]:
         UnknownKey: a key that no automation has, with the closest one named.
         BadValue: a value that cannot be used, or a file that cannot be read.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        table = tomllib.loads(text)
-    except (OSError, ValueError) as error:  # no TOML, or no UTF-8
-        raise BadValue("(file)", path, str(error)) from error
-    if path.endswith("pyproject.toml"):
-        table = table.get("tool", {}).get("flowtell", {})
-    tables = table.get("automations", [])
-    if not isinstance(tables, list):
-        raise BadValue("automations", path, "it is no list of tables; write [[automations]] above the keys of each")
-    lines = [text.count("\n", 0, found.start(0) + len(found[0])) + 1 for found in _HEADER.finditer(text)]
-    places = [f"{path}:{line}" for line in lines] if len(lines) == len(tables) else [path] * len(tables)
-    found = tuple(automation_of(each, place) for each, place in zip(tables, places, strict=True))
+    found = tuple(automation_of(table, place) for table, place in stated_tables(path, "automations"))
     _refuse_twice(found)
     return found
 

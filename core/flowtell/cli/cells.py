@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Final, NamedTuple
 
+from flowtell.moments import lasting
+
 SECOND: Final = 1_000_000
 
 
@@ -67,7 +69,7 @@ def span(seconds: float | None, style: str = "") -> Cell:
     """Seconds for a program, the two largest units for a person."""
     if seconds is None:
         return Cell("", "")
-    return Cell(f"{seconds:.6g}", _units(seconds), style, right=True)
+    return Cell(f"{seconds:.6g}", lasting(seconds), style, right=True)
 
 
 def lasted(started: int | None, ended: int | None, duration: float | None) -> Cell:
@@ -75,18 +77,6 @@ def lasted(started: int | None, ended: int | None, duration: float | None) -> Ce
     if duration is None and started is not None:
         return span((ended or time.time_ns() // 1000) / SECOND - started / SECOND, "" if ended else "cyan")
     return span(duration)
-
-
-def _units(seconds: float) -> str:
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} m {rest:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} m" if hours < 48 else f"{hours // 24} d {hours % 24:02d} h"
 
 
 def size(count: float | None) -> Cell:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from flowtell.errors import RunNotFound
+from flowtell.moments import lasting
 from flowtell.store.reading import Run, TaskRun
 from flowtell.why.answer import Fact
 from flowtell.why.facts import BAD, Facts, RunFacts, Writer
 from flowtell.why.history import usual_seconds
-from flowtell.why.spans import lasting
 
 _SECOND: Final = 1_000_000
 _NAMED: Final = 5
