@@ -98,7 +98,7 @@ def test_two_that_trigger_each_other_stop_at_the_bound(orders):
     orders.until(lambda: any(one["outcome"] == "stopped" for one in done(orders)), 60, "it was stopped")
     orders.until(lambda: len(ends(orders, "ping") + ends(orders, "pong")) == 4, 30, "all have ended")
     assert sorted(end[3] for flow in ("ping", "pong") for end in ends(orders, flow)) == [0, 1, 2, 3]
-    stopped = done(orders)[-1]
+    (stopped,) = (one for one in done(orders) if one["outcome"] == "stopped")
     assert stopped["error"]["type"] == "TooManyHops"
     assert "max_hops of 'ping after pong' is 3" in stopped["error"]["message"]
 
